@@ -1,0 +1,1 @@
+"""The functional core: values and pure functions. No disk, clock, process, network or randomness."""
