@@ -7,7 +7,6 @@ What it does not know: documents, hours and agents (`schedule` does the arithmet
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -17,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wavecrew.errors import CycleError, InvalidValueError
+from wavecrew.models.knots import knots, shortest_ring
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.resources import Claim, parse_resource
 
@@ -354,65 +354,7 @@ class DependencyGraph:
         """Each self dependency, and one shortest ring for each knot of phases that wait for each other."""
         for name in self.self_dependent:
             yield (name, name)
-        for knot in self._knots():
-            yield self._ring(knot)
-
-    def _knots(self) -> Iterator[list[str]]:
-        """Strongly connected components of more than one phase (Tarjan 1972, with an explicit stack).
-
-        Only what could not be layered can lie in a ring, so a sound plan costs nothing here.
-        """
         layered = {name for layer in self._layers for name in layer}
-        index: dict[str, int] = {}
-        low: dict[str, int] = {}
-        path: list[str] = []
-        on_path: set[str] = set()
-        for root in (name for name in self.nodes if name not in layered):
-            if root in index:
-                continue
-            work: list[tuple[str, Iterator[str]]] = []
-            arriving: str | None = root
-            while arriving is not None or work:
-                if arriving is not None:
-                    index[arriving] = low[arriving] = len(index)
-                    path.append(arriving)
-                    on_path.add(arriving)
-                    work.append((arriving, iter(self.edges[arriving])))
-                name, arrows = work[-1]
-                arriving = None
-                for target in arrows:
-                    if target not in index and target not in layered:
-                        arriving = target
-                        break
-                    if target in on_path:
-                        low[name] = min(low[name], index[target])
-                if arriving is not None:
-                    continue
-                work.pop()
-                if work:
-                    parent = work[-1][0]
-                    low[parent] = min(low[parent], low[name])
-                if low[name] == index[name]:
-                    knot = [path.pop()]
-                    while knot[-1] != name:
-                        knot.append(path.pop())
-                    knot.reverse()
-                    on_path.difference_update(knot)
-                    if len(knot) > 1:
-                        yield knot
-
-    def _ring(self, knot: list[str]) -> tuple[str, ...]:
-        """The shortest ring through the first phase of a knot, by breadth-first search along dependencies."""
-        start, inside = knot[0], frozenset(knot)
-        came_from: dict[str, str] = {}
-        queue = deque([start])
-        while start not in came_from:
-            name = queue.popleft()
-            for dependency in self.edges[name]:
-                if dependency in inside and dependency not in came_from:
-                    came_from[dependency] = name
-                    queue.append(dependency)
-        ring = [start, came_from[start]]
-        while ring[-1] != start:
-            ring.append(came_from[ring[-1]])
-        return tuple(reversed(ring))
+        # only what could not be layered can lie in a ring, so a sound plan costs nothing here
+        for knot in knots(self.edges, self._dependents, (name for name in self.nodes if name not in layered)):
+            yield shortest_ring(self.edges, knot)

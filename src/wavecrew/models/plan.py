@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from wavecrew.errors import Diagnostic, Severity
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
+from wavecrew.models.records import plain
+
+_NO_MEANING: Final = frozenset({"source", "line"})
 
 
 @dataclass(frozen=True)
@@ -58,22 +61,5 @@ def digest_of(*phases: PhaseInfo) -> str:
     """Sixteen hex digits (SHA-256) over the meaning of some phases, in order."""
     digest = hashlib.sha256()
     for phase in phases:
-        digest.update(json.dumps(plain(phase, without=("source", "line")), sort_keys=True).encode())
+        digest.update(json.dumps(plain(phase, without=_NO_MEANING), sort_keys=True).encode())
     return digest.hexdigest()[:16]
-
-
-def plain(value: object, *, without: tuple[str, ...] = ()) -> object:
-    """A value as dicts, lists, texts and numbers, ready for JSON. Fields that are named in `without` are left out."""
-    if is_dataclass(value):
-        return {
-            part.name: plain(getattr(value, part.name), without=without)
-            for part in fields(value)
-            if part.name not in without
-        }
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): plain(found, without=without) for key, found in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(found, without=without) for found in value]
-    return value

@@ -1,0 +1,216 @@
+"""Every fact that a run can record, defined once.
+
+What it does: lists the events as one closed set of values and gives each its stored form. Events are in the past
+tense; what they do to the state is told in `execution_state`.
+What it does not know: where events are kept, and the output of agents (that goes to log files and is no event).
+Stored names stay readable for ever: a field is only ever added, with a default, and a changed meaning gets a new name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from wavecrew.errors import InvalidValueError
+from wavecrew.models.parallel_execution import PhaseInfo
+from wavecrew.models.records import plain, rebuild
+
+EVENT_VERSION: Final = 1
+"""Version of the stored form as a whole; a store that holds a newer one is refused."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    """The agent ended well, the checks passed and the declared outputs exist."""
+    FAILED = "failed"
+    """It ended, and not well; `cause` tells at which gate."""
+    LOST = "lost"
+    """It died without leaving a result; a missing result is never a success."""
+    STOPPED = "stopped"
+    """Somebody stopped it; it will be tried again and costs no retry."""
+
+
+class Cause(StrEnum):
+    """At which gate an attempt or a phase failed."""
+
+    NONE = ""
+    START = "start"
+    EXIT = "exit"
+    CHECK = "check"
+    OUTPUTS = "outputs"
+    TIMEOUT = "timeout"
+    LOCK = "lock"
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run began; the plan is frozen in it, so that its history can be read without any document."""
+
+    at: float
+    run: str
+    plan_name: str
+    plan_path: str
+    plan_digest: str
+    phases: tuple[PhaseInfo, ...]
+    selected: tuple[str, ...] = ()
+    """Ids that this run is to do; empty means all."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatorStarted:
+    """A process took charge of the run. `epoch` rises with each; only the latest may record anything."""
+
+    at: float
+    epoch: int
+    pid: int
+    host: str
+    agents: int
+    """How many attempts it may have open at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseKept:
+    """A phase was already completed by an earlier run and nothing that it rests on has changed since."""
+
+    at: float
+    phase: str
+    from_run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockAwaited:
+    """A phase that could start waits for a resource that somebody else holds."""
+
+    at: float
+    phase: str
+    resource: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """An attempt was decided, its locks granted and its intent written down; only then is a process started."""
+
+    at: float
+    phase: str
+    attempt: int
+    agent: str
+    fence: int = 0
+    log: str = ""
+    """Path of its log file, relative to the state folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """An attempt is over and its locks are free. `retry_at` is set when another one will be made by itself."""
+
+    at: float
+    phase: str
+    attempt: int
+    outcome: Outcome
+    cause: Cause = Cause.NONE
+    detail: str = ""
+    """One line for people: what was missing, which check failed, which signal."""
+    exit_code: int | None = None
+    retry_at: float | None = None
+    outputs: tuple[str, ...] = ()
+    """Declared outputs that were found to exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRefused:
+    """A phase that was ready could not be started at all and is given up without an attempt."""
+
+    at: float
+    phase: str
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSkipped:
+    """Somebody waived a phase: its dependents may start although it was not done."""
+
+    at: float
+    phase: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseReset:
+    """Somebody asked for a finished phase again; its earlier attempts stay in the history."""
+
+    at: float
+    phase: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped:
+    """The coordinator left before the plan was done; the run can be continued."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """Nothing is left that could be started: everything is completed, failed, waived or held up by a failure."""
+
+    at: float
+
+
+Event: TypeAlias = (
+    RunStarted
+    | CoordinatorStarted
+    | PhaseKept
+    | LockAwaited
+    | AttemptStarted
+    | AttemptEnded
+    | PhaseRefused
+    | PhaseSkipped
+    | PhaseReset
+    | RunStopped
+    | RunFinished
+)
+
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted,
+        CoordinatorStarted,
+        PhaseKept,
+        LockAwaited,
+        AttemptStarted,
+        AttemptEnded,
+        PhaseRefused,
+        PhaseSkipped,
+        PhaseReset,
+        RunStopped,
+        RunFinished,
+    )
+}
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """The stored form of an event: its kind beside its fields, ready for JSON."""
+    return {"kind": type(event).__name__, **plain(event)}
+
+
+def from_record(record: Mapping[str, Any]) -> Event:
+    """The event of a stored form. Raises InvalidValueError for an unknown kind or fields that do not fit."""
+    kind = EVENT_TYPES.get(str(record.get("kind")))
+    if kind is None:
+        raise InvalidValueError(
+            f"unknown event {record.get('kind')!r}", fix="a newer wavecrew may have written it: upgrade"
+        )
+    return rebuild(kind, {name: value for name, value in record.items() if name != "kind"})
