@@ -1,0 +1,1 @@
+"""Configuration: every setting once (`parallel_config`), and where its value came from (`sources`)."""

@@ -1,0 +1,165 @@
+"""Every setting of wavecrew: its name, type, range, default and meaning, each on one line of `ParallelExecutionConfig`.
+
+What it does: holds a checked, immutable set of values. The schema, the environment variable, the flag's help, the
+documentation's table and the origin of a value are all derived from the same line: to add a setting, add a line.
+What it does not know: files, variables and flags (`sources` reads them), and what the values bring about.
+"""
+
+# ruff: noqa: E501 -- all that is said about a setting stands on its line
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from wavecrew.config.settings import Setting, did_you_mean
+from wavecrew.errors import InvalidValueError
+
+PROMPT_FILE: Final = "{prompt_file}"
+"""Stands in `command` for the path of the file that holds the task."""
+
+_DAY: Final = 86_400
+_WEEK: Final = 7 * _DAY
+
+
+def _plain_number(value: float) -> float:
+    """300.0 and 300 are one value, so they are shown and stored as one."""
+    return int(value) if value == int(value) else value
+
+
+def _no_blank(value: str) -> str:
+    if not value or value != value.strip() or not value.isprintable():
+        raise ValueError("empty, unprintable, or blank at an end")
+    return value
+
+
+def _no_nul(values: tuple[str, ...]) -> tuple[str, ...]:
+    if any("\0" in value for value in values) or not all(values[:1]):
+        raise ValueError("no program, or an argument that the system cannot pass on")
+    return values
+
+
+def _told(*, flag: str = "", form: str = "") -> dict[str, Any]:
+    """How a setting is spelt on the command line, and how its values are called, where that cannot be derived."""
+    return {key: value for key, value in (("flag", flag), ("form", form)) if value}
+
+
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), AfterValidator(_plain_number)]
+Limit = Annotated[float, Strict(), Field(gt=0, le=_WEEK), AfterValidator(_plain_number)] | None
+Bytes = Annotated[int, Strict(), Field(ge=65_536)] | None
+Switch = Annotated[bool, Strict()]
+Text = Annotated[str, Strict(), AfterValidator(_no_blank)]
+Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Arguments = Annotated[tuple[Annotated[str, Strict()], ...], AfterValidator(_no_nul)]
+Names = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...]
+
+
+class ParallelExecutionConfig(BaseModel):
+    """All settings of a run. A wrong value or an unknown name raises InvalidValueError with a readable reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # fmt: off
+    max_parallel_agents: Whole = Field(3, ge=1, le=1000, description="How many agents work at the same time.", json_schema_extra=_told(flag="-j"))
+    lock_timeout_seconds: Number = Field(300, ge=0, le=_WEEK, description="Longest wait of a requester for a lock, in seconds; 0 does not wait. A held lock ends with its owner, never by age.")
+    wave_delay_seconds: Number = Field(5, ge=0, le=_DAY, description="Pause before the first start of the next wave, in seconds from the start of the wave before it; with gate = wave, from its end.")
+    conflict_retry_attempts: Whole = Field(3, ge=0, le=100, description="How often a phase is tried again after a conflict with other work. A try counts only when the cause has changed.")
+    monitoring_update_interval: Number = Field(2, gt=0, le=3600, description="Heartbeat of views and plain output, in seconds.")
+
+    plan: Text = Field("plan", description="Folder or file that holds the plan.", json_schema_extra=_told(flag="PLAN", form="a path"))
+    agent: Name = Field("runbook", description="Name of the agent that works on a phase which names none itself.", json_schema_extra=_told(form="a name of letters, digits, dots and dashes"))
+    command: Arguments = Field((), description="Program and arguments that the agent named command runs.", json_schema_extra=_told(form="a list of a program and its arguments"))
+    command_prompt: Literal["stdin", "file"] = Field("stdin", description="How that program gets the task: on standard input, or in a file that {prompt_file} in command stands for.")
+    phase_timeout_seconds: Limit = Field(None, description="Longest time for one attempt, in seconds; none sets no limit.", json_schema_extra=_told(flag="--timeout"))
+    retries: Whole = Field(0, ge=0, le=100, description="Further attempts after a failed one.")
+    retry_delay_seconds: Number = Field(0, ge=0, le=_DAY, description="Pause before such an attempt, in seconds.")
+    grace_seconds: Number = Field(10, ge=0, le=3600, description="Time that an agent has to end by itself between TERM and KILL, in seconds.", json_schema_extra=_told(flag="--grace"))
+    fail_fast: Switch = Field(False, description="Whether the first failed phase keeps all others from starting.")
+    gate: Literal["none", "wave"] = Field("none", description="Whether a wave waits until the one before it has ended; none starts each phase as soon as it can.")
+    env: Names = Field((), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))
+    ui: Literal["auto", "live", "plain", "jsonl", "none"] = Field("auto", description="How progress is shown; auto is live on a terminal and plain elsewhere.")
+    log_limit_bytes: Bytes = Field(None, description="Largest log of one attempt, in bytes; beyond it head and tail are kept. none sets no limit.")
+    # fmt: on
+
+    if not TYPE_CHECKING:  # checkers see the fields; at run time a refusal is put into our words
+
+        def __init__(self, **values: object) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as refused:
+                raise _in_our_words(refused, values) from None
+
+    @model_validator(mode="after")
+    def _task_reaches_the_program(self) -> Self:
+        named = any(PROMPT_FILE in argument for argument in self.command)
+        if self.command and named != (self.command_prompt == "file"):
+            lack = "is not in command" if self.command_prompt == "file" else "in command would stay as it is"
+            raise ValueError(f"command_prompt is {self.command_prompt}, but {PROMPT_FILE} {lack}")
+        return self
+
+    def changed(self, **values: object) -> Self:
+        """A checked copy with some other values. Raises InvalidValueError as the class itself does."""
+        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | values)
+
+
+@cache
+def settings() -> Mapping[str, Setting]:
+    """Every setting by its name, in the order of the lines above."""
+    fields = ParallelExecutionConfig.model_fields
+    told = ParallelExecutionConfig.model_json_schema()["properties"]
+    return MappingProxyType({name: Setting.of(name, field.default, told[name]) for name, field in fields.items()})
+
+
+def setting(name: str) -> Setting:
+    """The setting of this name. Raises InvalidValueError, with the nearest name as the fix, if there is none."""
+    if name not in settings():
+        near = did_you_mean(
+            name.lower().replace("-", "_"), tuple(settings()), "wavecrew config show lists all settings"
+        )
+        raise InvalidValueError(f"there is no setting {name if name.isprintable() else repr(name)}", fix=near)
+    return settings()[name]
+
+
+def checked(name: str, value: object) -> object:
+    """One value, checked by itself, so that a refusal can name where it was written. Raises InvalidValueError."""
+    told = setting(name)
+    try:
+        return _adapter(name).validate_python(value)
+    except ValidationError:
+        raise InvalidValueError(told.refusal(value)) from None
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    field = ParallelExecutionConfig.model_fields[name]
+    form: Any = Annotated[field.annotation, field]
+    return TypeAdapter(form)
+
+
+def _in_our_words(refused: ValidationError, values: Mapping[str, object]) -> InvalidValueError:
+    """One sentence for each setting that was refused; an unknown name comes first, for it may explain the rest."""
+    reasons: dict[str, None] = {}
+    for error in refused.errors():
+        if not error["loc"]:
+            fix = f"set command_prompt to file and write {PROMPT_FILE} in command, or neither"
+            return InvalidValueError(str(error["ctx"]["error"]), fix=fix)
+        name = str(error["loc"][0])
+        try:
+            reasons[setting(name).refusal(values[name])] = None
+        except InvalidValueError as unknown:
+            return unknown
+    return InvalidValueError("; ".join(reasons))
