@@ -79,7 +79,8 @@ class ClaimTable:
 
     def meeting_point(self, a: int, b: int) -> str:
         """How to call the place where two resources meet."""
-        return str(narrower(self.resources[a], self.resources[b]))
+        narrow = narrower(self.resources[a], self.resources[b])
+        return str(narrow) if narrow.key else "./"
 
 
 def _meeting(resources: list[Resource]) -> tuple[tuple[int, ...], ...]:
