@@ -17,7 +17,7 @@ from typing import Any, assert_never
 from wavecrew.errors import IllegalTransitionError, InvalidValueError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
-from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave, PhaseInfo
+from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 
 __all__ = [

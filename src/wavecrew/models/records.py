@@ -39,7 +39,7 @@ def rebuild(wanted: type[_V], record: object) -> _V:
     """The value of a dataclass from its record. Raises InvalidValueError for a record that does not fit it."""
     if not isinstance(record, Mapping):
         raise InvalidValueError(f"a record of {wanted.__name__} must be an object, not {type(record).__name__}")
-    hints = _hints(wanted)
+    hints = _hints(wanted)  # type: ignore[arg-type]  # a class is hashable, whatever mypy thinks of type[_V]
     unknown = sorted(set(record) - set(hints))
     if unknown:
         raise InvalidValueError(f"a record of {wanted.__name__} has no field {unknown[0]!r}")

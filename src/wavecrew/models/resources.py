@@ -42,7 +42,7 @@ class Resource:
     key: str
 
     def __str__(self) -> str:
-        return f"{self.key}/" if self.kind is ResourceKind.TREE else self.key
+        return f"{self.key or '.'}/" if self.kind is ResourceKind.TREE else self.key
 
 
 def parse_resource(text: str) -> Resource:

@@ -1,0 +1,1 @@
+"""The imperative shell: the modules that touch disk, processes and time. (The functional core is `models`.)"""

@@ -1,0 +1,80 @@
+"""Waking up those who wait for a lock.
+
+What it does: gives a waiter a socket that others can ring, and lets it sleep until then, or until a process that is
+in its way has ended. A missed ring costs time and nothing else, because every waiter also looks by itself.
+What it does not know: locks; a ticket is a number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Bell:
+    """A waiter's datagram socket, named after its ticket, so that whoever hands over can wake it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "bells"
+        self._socket: socket.socket | None = None
+        self._path = Path()
+
+    def __enter__(self) -> Bell:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._path.unlink(missing_ok=True)
+
+    def hang(self, ticket: int) -> None:
+        """Make the bell known under a ticket; do it before others can see the ticket."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._path = self._folder / str(ticket)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError), _short(self._path) as name:  # without a bell it polls
+            self._socket.bind(name)
+
+    def wait(self, seconds: float, holders: list[int]) -> None:
+        """Until it rings, a holder's process ends, or the time is over."""
+        watched: list[int] = []
+        for pid in holders:
+            if pid != os.getpid() and hasattr(os, "pidfd_open"):
+                with contextlib.suppress(OSError):
+                    watched.append(os.pidfd_open(pid))
+        try:
+            bell = [] if self._socket is None else [self._socket.fileno()]
+            select.select([*bell, *watched], [], [], max(0.0, seconds))
+            if self._socket is not None:
+                with contextlib.suppress(BlockingIOError):
+                    self._socket.recv(16)
+        finally:
+            for descriptor in watched:
+                os.close(descriptor)
+
+    @staticmethod
+    def ring(folder: Path, ticket: int) -> None:
+        """Wake whoever waits with this ticket, if anybody does."""
+        path = folder / "bells" / str(ticket)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+            sender.setblocking(False)
+            with _short(path) as name:
+                sender.sendto(b"granted", name)
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name for a socket that fits into the 107 bytes which the system allows, however deep the folder lies."""
+    if len(os.fsencode(path)) < 100 or not Path("/proc/self/fd").exists():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,387 @@
+"""Locks on files, folders, patterns and names, for every thread and process that works in a workspace.
+
+What it does: `LockRegistry` grants whole sets of claims, keeps a queue, waits, hands over, and takes a lock away from
+nobody but an owner that is proven dead. `FileLock` is one lock with the manners of a context manager.
+What it does not know: phases and runs (an owner is a name and a label), and how long anything should take.
+
+A lock is never broken because it is old. `timeout` is how long the requester is willing to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from wavecrew.core import lock_table
+from wavecrew.core.bell import Bell
+from wavecrew.core.liveness import Liveness, ProcessIdentity, is_locked, marked_processes
+from wavecrew.core.lock_table import Obstacle, Owner, Request
+from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.core.store import Store
+from wavecrew.errors import InvalidValueError, LockError, LockLostError, LockTimeoutError
+from wavecrew.models.parallel_execution import LockType, ResourceLock
+from wavecrew.models.resources import Claim
+
+DEFAULT_TIMEOUT_SECONDS: Final = 300.0
+_POLL_SECONDS: Final = 0.2  # correct even if every wake-up is missed
+_WATCHED_HOLDERS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A set of claims that is held. `fence` rises with every grant in the workspace."""
+
+    ticket: int
+    fence: int
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Somebody who waits: for what, held by whom, since when (seconds since 1970)."""
+
+    ticket: int
+    label: str
+    resource: str
+    holder: str
+    since: float
+
+
+class LockRegistry:
+    """All locks of a workspace. Threads may share one; make it from an open store or with `LockRegistry.open`."""
+
+    def __init__(self, store: Store, workspace: Path) -> None:
+        self.store = store
+        self.keys = ResourceKeys(workspace)
+        self._me = ProcessIdentity.of()
+
+    @classmethod
+    def open(cls, workspace: str | os.PathLike[str] = ".") -> LockRegistry:
+        """The registry of a workspace, with a connection of its own. Raises StoreError as `Store.open` does."""
+        folder = Path(workspace).resolve()
+        return cls(Store.open(folder), folder)
+
+    def close(self) -> None:
+        """Close the connection. Locks that are held stay held until they are released or this process ends."""
+        self.store.close()
+
+    # -- asking
+
+    def owner(self, label: str, *, attempt: str = "", name: str = "") -> Owner:
+        """An owner in this process; with an attempt folder, one whose life is the life of that attempt."""
+        return Owner(name or uuid.uuid4().hex, label, self._me, attempt)
+
+    def claims(self, texts: Iterable[str], lock_type: LockType = LockType.EXCLUSIVE) -> tuple[Claim, ...]:
+        """Claims on resources as people write them. Raises InvalidValueError for one outside the workspace."""
+        exclusive = LockType(lock_type) is LockType.EXCLUSIVE
+        return tuple(Claim(self.keys.key(text), exclusive) for text in texts)
+
+    def acquire(
+        self,
+        owner: Owner,
+        claims: Iterable[Claim],
+        *,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        on_wait: Callable[[Obstacle], None] | None = None,
+    ) -> Grant:
+        """Take a set of claims, all or none, waiting at most `timeout` seconds.
+
+        `on_wait` is called once, with what is in the way, when it has to wait. Raises LockTimeoutError with the
+        holder's name, and LockError when waiting would close a ring of waits (only possible while holding others).
+        """
+        wanted = tuple(claims)
+        with Bell(self.store.folder) as bell:
+            grant, ticket = self._ask(owner, wanted, bell)
+            if grant is not None:
+                return grant
+            try:
+                return self._wait(ticket, wanted, bell, time.monotonic() + timeout, on_wait)
+            except BaseException:
+                self.release(ticket)
+                raise
+
+    def _ask(self, owner: Owner, claims: tuple[Claim, ...], bell: Bell) -> tuple[Grant | None, int]:
+        with self.store.transaction() as tx:
+            ticket = lock_table.insert(tx, owner, claims, time.time())
+            fence = lock_table.grant_if_free(tx, ticket, time.time())
+            if fence is None:
+                in_ring = lock_table.closes_a_ring(tx, ticket)
+                if in_ring is not None:
+                    raise LockError(
+                        f"{owner.label} would wait for {in_ring}, which itself waits for {owner.label}",
+                        fix="release what is held first, or ask for everything at once",
+                    )
+                bell.hang(ticket)
+                return None, ticket
+        return Grant(ticket, fence, claims), ticket
+
+    def _wait(
+        self,
+        ticket: int,
+        claims: tuple[Claim, ...],
+        bell: Bell,
+        deadline: float,
+        on_wait: Callable[[Obstacle], None] | None,
+    ) -> Grant:
+        told = False
+        while True:
+            fence = self._fence_of(ticket)
+            if fence:
+                return Grant(ticket, fence, claims)
+            in_the_way = self.in_the_way(ticket)
+            if in_the_way and not told and on_wait is not None:
+                on_wait(in_the_way[0])
+                told = True
+            if self.release_dead(in_the_way):
+                continue
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _timeout(in_the_way)
+            bell.wait(min(left, _POLL_SECONDS), self._holders(in_the_way))
+
+    def _fence_of(self, ticket: int) -> int:
+        rows = self.store.query("SELECT granted, fence FROM request WHERE ticket = ?", ticket)
+        if not rows:
+            raise LockLostError(f"ticket {ticket} was taken out of the queue by somebody else")
+        return int(rows[0][1]) if rows[0][0] else 0
+
+    def request(self, tx: sqlite3.Connection, owner: Owner, claims: Iterable[Claim]) -> tuple[Grant | None, int]:
+        """Inside a transaction of the caller: ask without waiting. Gives the grant, or None and the ticket that now
+        stands in the queue."""
+        wanted = tuple(claims)
+        ticket = lock_table.insert(tx, owner, wanted, time.time())
+        fence = lock_table.grant_if_free(tx, ticket, time.time())
+        return (Grant(ticket, fence, wanted) if fence else None), ticket
+
+    def granted(self, ticket: int) -> Grant | None:
+        """What a queued ticket has become. Raises LockLostError when it is in the queue no more."""
+        fence = self._fence_of(ticket)
+        with self.store.reading() as tx:
+            return Grant(ticket, fence, lock_table.claims_of(tx, ticket)) if fence else None
+
+    # -- giving back
+
+    def release(self, grant: Grant | int) -> None:
+        """Give a set back, or leave the queue; the next in the queue get it in the same transaction. Twice is fine."""
+        ticket = grant if isinstance(grant, int) else grant.ticket
+        with self.store.transaction() as tx:
+            freed = self.release_in(tx, f"ticket = {ticket:d}")
+        self.ring(freed)
+
+    def release_owner(self, tx: sqlite3.Connection, owner: str) -> list[int]:
+        """Inside a transaction of the caller: give back all that an owner holds or waits for. Ring the result after
+        the commit."""
+        return self.release_in(tx, "owner = ?", owner)
+
+    @staticmethod
+    def release_in(tx: sqlite3.Connection, where: str, *values: object) -> list[int]:
+        """Remove the requests that a condition selects; gives the tickets that were granted by that."""
+        tickets = [row[0] for row in tx.execute(f"SELECT ticket FROM request WHERE {where}", values)]  # noqa: S608 -- ours
+        return lock_table.drop(tx, tickets, time.time()) if tickets else []
+
+    def ring(self, tickets: Iterable[int]) -> None:
+        """Wake those whose tickets were granted. They would notice by themselves, only later."""
+        for ticket in tickets:
+            Bell.ring(self.store.folder, ticket)
+
+    def require_held(self, grant: Grant) -> None:
+        """Raise LockLostError unless this very grant is still in force."""
+        if self._fence_of(grant.ticket) != grant.fence:
+            raise LockLostError(f"ticket {grant.ticket} is no longer held")
+
+    # -- the dead
+
+    def release_dead(self, in_the_way: Iterable[Obstacle]) -> bool:
+        """Free what proven-dead owners hold or wait for. Tells whether anything was freed."""
+        dead = []
+        for ticket in {obstacle.ticket for obstacle in in_the_way}:
+            found = self._requests("ticket = ?", ticket)
+            if found and owner_liveness(found[0].owner) is Liveness.DEAD:
+                dead.append(found[0].owner.name)
+        for name in dead:
+            with self.store.transaction() as tx:
+                freed = self.release_owner(tx, name)
+            self.ring(freed)
+        return bool(dead)
+
+    def _holders(self, in_the_way: Iterable[Obstacle]) -> list[int]:
+        """Pids whose end would change something."""
+        tickets = {obstacle.ticket for obstacle in in_the_way}
+        found = [self._requests("ticket = ?", ticket) for ticket in sorted(tickets)[:_WATCHED_HOLDERS]]
+        return [
+            rows[0].owner.process.pid
+            for rows in found
+            if rows and not rows[0].owner.attempt and rows[0].owner.process.liveness() is Liveness.ALIVE
+        ]
+
+    # -- looking
+
+    def _requests(self, where: str = "1", *values: object) -> list[Request]:
+        with self.store.reading() as tx:
+            return lock_table.requests(tx, where, *values)
+
+    def in_the_way(self, ticket: int) -> list[Obstacle]:
+        """What a waiting ticket waits for; the holder that blocks it longest comes first."""
+        with self.store.reading() as tx:
+            if not tx.execute("SELECT 1 FROM request WHERE ticket = ?", (ticket,)).fetchone():
+                return []
+            return sorted(lock_table.obstacles(tx, ticket), key=lambda found: (not found.granted, found.ticket))
+
+    def locks(self) -> tuple[ResourceLock, ...]:
+        """All locks that are held now, oldest grant first."""
+        return tuple(
+            ResourceLock(
+                str(claim.resource),
+                request.owner.label,
+                request.since or request.asked,
+                LockType.EXCLUSIVE if claim.exclusive else LockType.SHARED,
+                request.fence,
+            )
+            for request in sorted(self._requests("granted = 1"), key=lambda found: found.fence)
+            for claim in request.claims
+        )
+
+    def waiters(self) -> tuple[Waiter, ...]:
+        """Everybody who waits, in ticket order, with the first thing in the way."""
+        return tuple(
+            Waiter(request.ticket, request.owner.label, str(obstacle.wanted), obstacle.label, request.asked)
+            for request in self._requests("granted = 0")
+            for obstacle in self.in_the_way(request.ticket)[:1]
+        )
+
+    def conflicts(self, claims: Iterable[Claim]) -> tuple[ResourceLock, ...]:
+        """The locks that would keep somebody new from having these claims right now."""
+        wanted = tuple(claims)
+        return tuple(lock for lock in self.locks() if any(lock.claim.collides(claim) for claim in wanted))
+
+
+def owner_liveness(owner: Owner) -> Liveness:
+    """Whether an owner can still write: itself, or the process tree of its attempt.
+
+    An attempt is dead only when its shim's kernel lock is free, no process carries its mark, and no shim can start
+    late: it had started, or the coordinator that would start it is dead.
+    """
+    process = owner.process.liveness()
+    if not owner.attempt or process is Liveness.UNKNOWN:
+        return process
+    folder = Path(owner.attempt)
+    if is_locked(folder / "lock") or marked_processes(folder):
+        return Liveness.ALIVE
+    if process is Liveness.DEAD or (folder / "exit").exists():
+        return Liveness.DEAD
+    return Liveness.DEAD if (folder / "started").exists() else Liveness.ALIVE
+
+
+def _timeout(in_the_way: list[Obstacle]) -> LockTimeoutError:
+    if not in_the_way:
+        return LockTimeoutError("the lock was not granted in time")
+    first = in_the_way[0]
+    verb = "is held by" if first.granted else "was asked for earlier by"
+    return LockTimeoutError(
+        f"{str(first.wanted) or 'the workspace'} {verb} {first.label}",
+        fix="wait longer, or see who holds what with: wavecrew locks list",
+    )
+
+
+class FileLock:
+    """One lock on a file, folder (`src/`), pattern or name, between threads and processes of a workspace.
+
+    `with FileLock("src/app.py"): ...` or `async with`, which waits without holding up the event loop. `timeout` is
+    the longest wait in seconds; LockTimeoutError names the holder. A lock object is used by one owner at a time and
+    cannot be taken twice; its path is relative to `workspace` (the current folder by default).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        lock_type: LockType = LockType.EXCLUSIVE,
+        *,
+        workspace: str | os.PathLike[str] = ".",
+        registry: LockRegistry | None = None,
+        owner: str = "",
+    ) -> None:
+        if timeout < 0:
+            raise InvalidValueError(f"a timeout of {timeout} seconds cannot be waited for")
+        self.path = os.fspath(path)
+        self.timeout = timeout
+        self.lock_type = LockType(lock_type)
+        self._label = owner or f"pid {os.getpid()}"
+        self._workspace = workspace
+        self._given_registry = registry
+        self._own_registry: LockRegistry | None = None
+        self._grant: Grant | None = None
+
+    @property
+    def locked(self) -> bool:
+        """Whether this object holds its lock."""
+        return self._grant is not None
+
+    @property
+    def fence(self) -> int:
+        """The number of this grant. Raises LockError when the lock is not held."""
+        return self._held().fence
+
+    def acquire(self, timeout: float | None = None) -> FileLock:
+        """Take the lock, waiting at most `timeout` seconds (the one of the lock by default).
+
+        Raises LockTimeoutError, InvalidValueError for a path outside the workspace, and LockError if it is held.
+        """
+        if self._grant is not None:
+            raise LockError(
+                f"this lock on {self.path} is already held", fix="make a second FileLock, or release it first"
+            )
+        registry = self._registry()
+        claims = registry.claims([self.path], self.lock_type)
+        wait = self.timeout if timeout is None else timeout
+        self._grant = registry.acquire(registry.owner(self._label), claims, timeout=wait)
+        return self
+
+    def release(self) -> None:
+        """Give the lock back. Raises LockError if it is not held."""
+        grant = self._held()
+        self._grant = None
+        self._registry().release(grant)
+        if self._own_registry is not None:
+            self._own_registry.close()
+            self._own_registry = None
+
+    def require_held(self) -> None:
+        """Raise LockLostError unless the lock is still in force, so that a later write is safe."""
+        self._registry().require_held(self._held())
+
+    def _held(self) -> Grant:
+        if self._grant is None:
+            raise LockError(f"the lock on {self.path} is not held")
+        return self._grant
+
+    def _registry(self) -> LockRegistry:
+        if self._given_registry is not None:
+            return self._given_registry
+        if self._own_registry is None:
+            self._own_registry = LockRegistry.open(self._workspace)
+        return self._own_registry
+
+    def __enter__(self) -> FileLock:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> FileLock:
+        return await asyncio.to_thread(self.acquire)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.release)
