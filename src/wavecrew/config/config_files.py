@@ -54,10 +54,10 @@ class ConfigFile:
             values = values.get(name) if isinstance(values, dict) else None
         if values is None:
             return file
-        lines = KeyLines(text, table)
         if not isinstance(values, dict):
-            raise ConfigError("tool.wavecrew must be a table", place=Place(file.shown), fix="write [tool.wavecrew]")
-        return replace(file, read=True, values=values, lines=lines)
+            place = Place(file.shown, KeyLines(text, _TABLE[:-1])[_TABLE[-1]])
+            raise ConfigError("tool.wavecrew must be a table", place=place, fix="write [tool.wavecrew]")
+        return replace(file, read=True, values=values, lines=KeyLines(text, table))
 
 
 def read_user_files(start: Path) -> Iterator[ConfigFile]:

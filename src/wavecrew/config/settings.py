@@ -107,10 +107,11 @@ class Setting:
         return "pattern" in self.schema["items"]
 
 
-def did_you_mean(wrong: str, known: Sequence[str], otherwise: str) -> str:
-    """The fix for a misspelt name: the nearest known one, or what else helps."""
+def did_you_mean(wrong: str, known: Sequence[str], otherwise: str, *, prefix: str = "") -> str:
+    """The fix for a misspelt name: the nearest known one, or what else helps. All names begin with `prefix`."""
+    wrong, known = wrong.removeprefix(prefix), [name.removeprefix(prefix) for name in known]
     near = get_close_matches(wrong, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else otherwise
+    return f"did you mean {prefix}{near[0]}?" if near else otherwise
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
@@ -122,12 +123,11 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 def _range(schema: Mapping[str, Any]) -> str:
     lowest, above, highest = (schema.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
-    start = f" above {above}" if above is not None else ""
+    if above is not None:
+        return f" above {above}" + (f" and up to {highest}" if highest is not None else "")
     if lowest is not None:
-        start = f" from {lowest}" if highest is not None else f" of at least {lowest}"
-    if highest is None:
-        return start
-    return f"{start} and up to {highest}" if above is not None else f"{start} to {highest}"
+        return f" from {lowest} to {highest}" if highest is not None else f" of at least {lowest}"
+    return f" of at most {highest}" if highest is not None else ""
 
 
 def _short(value: object) -> str:

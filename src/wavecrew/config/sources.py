@@ -175,7 +175,8 @@ def _read_environment(layers: _Layers, environ: Mapping[str, str]) -> tuple[Diag
         if variable in by_variable and text.strip():
             layers.put(by_variable[variable], Origin(OriginKind.ENVIRONMENT, f"env {variable}"), _written(text))
         elif _is_unknown(variable, by_variable):
-            fix = did_you_mean(variable, tuple(by_variable), "unset it, or see wavecrew config show")
+            otherwise = "unset it, or see wavecrew config show"
+            fix = did_you_mean(variable, tuple(by_variable), otherwise, prefix=ENVIRONMENT_PREFIX)
             message = f"the environment variable {variable} sets nothing"
             unknown.append(Diagnostic("WC201", Severity.WARNING, message, fix=fix))
     return tuple(unknown)
