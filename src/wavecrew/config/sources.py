@@ -215,7 +215,7 @@ def _written(value: object) -> Callable[[Setting], object]:
 def _built(layers: _Layers) -> ParallelExecutionConfig:
     """All values together; what each is alone has been judged, but two may not go with each other."""
     try:
-        return ParallelExecutionConfig(**layers.values)  # type: ignore[arg-type]  # checked one by one before
+        return ParallelExecutionConfig(**layers.values)  # type: ignore[arg-type]  # checked one by one
     except InvalidValueError as refused:
         origin = layers.origins.get("command_prompt", layers.origins["command"])
         raise _with_origin(refused, origin) from None
