@@ -178,7 +178,8 @@ def _tokens(segment: str) -> list[_Characters]:
     position = 0
     while position < len(segment):
         character = segment[position]
-        end = segment.find("]", position + 2) if character == "[" else -1
+        first = position + 1 + segment.startswith(("[!", "[^"), position)  # a bracket in first place is a member
+        end = segment.find("]", first + 1) if character == "[" else -1
         if end > 0:
             tokens.append(_character_class(segment[position + 1 : end]))
             position = end + 1
