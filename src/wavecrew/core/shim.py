@@ -16,6 +16,7 @@ Files that the shim makes:
 Files that others make:
   aborted    written by whoever gave the attempt up while it held `lock`; a late shim then refuses to start
 A SIGTERM to the shim ends the attempt: TERM to the step's group, KILL to everything below after the grace time.
+A second SIGTERM cuts the grace time short.
 
 Two ways to start it: `shim.py ATTEMPT_FOLDER`, or `shim.py --serve`, a nursery that forks one shim per line
 that it reads from the socket on its standard input. Forking costs a fraction of starting an interpreter.
@@ -102,6 +103,7 @@ class Attempt:
         os.unlink(folder + "/env.json")
         self.deadline: float | None = None
         self.cause = ""  # "timeout" or "stopped" once the attempt is being ended from outside
+        self.hurry = False
         self.strays = 0
 
     def run(self) -> None:
@@ -220,7 +222,7 @@ class Attempt:
                 kill_at = now + self.job["grace"]
                 self.strays += len(descendants(os.getpid())) if status is not None else 0
                 self._signal(agent, signal.SIGTERM)
-            if kill_at is not None and now >= kill_at:
+            if kill_at is not None and (self.hurry or now >= kill_at):
                 self._signal(agent, signal.SIGKILL)
             self._sleep(kill_at, now)
         return os.waitstatus_to_exitcode(status) if status is not None else -signal.SIGKILL
@@ -239,13 +241,14 @@ class Attempt:
 
     def _sleep(self, kill_at: float | None, now: float) -> None:
         """Until a child ends, somebody sends TERM, or the next moment at which something is due."""
-        if kill_at is not None and now >= kill_at:
+        if kill_at is not None and (self.hurry or now >= kill_at):
             pause = _TAIL_POLL_SECONDS
         else:
             due = [moment for moment in (kill_at, None if self.cause else self.deadline) if moment is not None]
             pause = max(0.0, min(due) - now) if due else 3600.0
-        if _wait_signal(pause) == signal.SIGTERM and not self.cause:
-            self.cause = "stopped"
+        if _wait_signal(pause) == signal.SIGTERM:
+            self.hurry = bool(self.cause)
+            self.cause = self.cause or "stopped"
 
 
 def _wait_signal(seconds: float) -> int | None:

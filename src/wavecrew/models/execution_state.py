@@ -56,13 +56,15 @@ class LockWait:
 class PhaseState:
     """Where one phase stands. Times are in seconds since 1970.
 
-    `attempts` counts all that were started, `failures` only those that use up a retry. `cause` and `detail` tell why
+    `attempts` counts all that were started, `failures` only those that use up a retry, `losses` those that died without
+    a result. `cause` and `detail` tell why
     the latest attempt did not succeed.
     """
 
     status: PhaseStatus = PhaseStatus.NOT_STARTED
     attempts: int = 0
     failures: int = 0
+    losses: int = 0
     cause: Cause = Cause.NONE
     detail: str = ""
     exit_code: int | None = None
@@ -136,9 +138,11 @@ class ExecutionState:
     """Ids of the IN_PROGRESS phases, in the order of their starts."""
     open_dependencies: Mapping[str, int] = field(default_factory=dict)
     """How many dependencies of each phase are not satisfied yet."""
+    wave_starts: Mapping[int, float] = field(default_factory=dict)
+    """When the first phase of each wave started."""
 
     def __post_init__(self) -> None:
-        for name in ("phase_states", "settings", "queued", "running", "open_dependencies"):
+        for name in ("phase_states", "settings", "queued", "running", "open_dependencies", "wave_starts"):
             found = getattr(self, name)
             if not isinstance(found, MappingProxyType):  # a view made by evolve is nobody else's any more
                 object.__setattr__(self, name, MappingProxyType(dict(found)))
@@ -148,13 +152,9 @@ class ExecutionState:
         """The waves of the plan, each with the status that follows from its phases and the time it first started."""
         statuses = {name: state.status for name, state in self.phase_states.items()}
         return tuple(
-            replace(wave.with_statuses(statuses), start_time=self._first_start(wave.phases))
+            replace(wave.with_statuses(statuses), start_time=self.wave_starts.get(wave.wave_number))
             for wave in self.graph.waves()
         )
-
-    def _first_start(self, phases: Iterable[str]) -> float | None:
-        starts = [state.started_at for name in phases if (state := self.phase_states[name]).started_at is not None]
-        return min(starts, default=None)
 
     @cached_property
     def agents(self) -> tuple[AgentInfo, ...]:
@@ -302,6 +302,8 @@ class _Fold:
         state = self._known(event.phase)
         if event.attempt != state.attempts + 1:
             raise IllegalTransitionError(f"phase {event.phase}: attempt {event.attempt} after {state.attempts}")
+        starts = self.changes.setdefault("wave_starts", dict(self.base.wave_starts))
+        starts.setdefault(self.graph.wave_of[event.phase], event.at)
         self._set(
             event.phase,
             PhaseStatus.IN_PROGRESS,
@@ -320,7 +322,7 @@ class _Fold:
         state = self._require(event.phase, PhaseStatus.IN_PROGRESS, event)
         if event.attempt != state.attempts:
             raise IllegalTransitionError(f"phase {event.phase}: end of attempt {event.attempt}, not {state.attempts}")
-        result = {
+        result: dict[str, Any] = {
             "ended_at": event.at,
             "cause": event.cause,
             "detail": event.detail,
@@ -332,12 +334,13 @@ class _Fold:
             return
         if event.outcome is Outcome.STOPPED:
             self._set(event.phase, PhaseStatus.QUEUED, event.at, **result)
-        elif event.retry_at is None:
-            self._set(event.phase, PhaseStatus.FAILED, event.at, failures=state.failures + 1, **result)
-            return
         else:
-            again = {"failures": state.failures + 1, "retry_at": event.retry_at}
-            self._set(event.phase, PhaseStatus.QUEUED, event.at, **again, **result)
+            lost = event.outcome is Outcome.LOST
+            result.update(failures=state.failures + (not lost), losses=state.losses + lost, retry_at=event.retry_at)
+            if event.retry_at is None:
+                self._set(event.phase, PhaseStatus.FAILED, event.at, **result)
+                return
+            self._set(event.phase, PhaseStatus.QUEUED, event.at, **result)
         if self.open[event.phase]:  # a dependency was reset meanwhile
             self._set(event.phase, PhaseStatus.NOT_STARTED, event.at)
 

@@ -328,6 +328,11 @@ class DependencyGraph:
         """Ids by longest path from a root, each layer in plan order; what a cycle holds up is left out."""
         return self._layers
 
+    @cached_property
+    def wave_of(self) -> Mapping[str, int]:
+        """The number of the wave of each phase, from 1; what a cycle holds up is not in it."""
+        return {name: number for number, layer in enumerate(self._layers, start=1) for name in layer}
+
     def waves(self) -> tuple[ExecutionWave, ...]:
         """The execution waves. Raises CycleError when there is a cycle, because then no order exists."""
         self.require_acyclic()

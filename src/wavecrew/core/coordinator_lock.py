@@ -1,0 +1,51 @@
+"""The one coordinator of a run.
+
+What it does: holds a kernel lock on a file of the run for as long as this process is in charge, with its name in it.
+What it does not know: the run. That a replaced coordinator can no longer write is the store's business (the epoch).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from wavecrew.errors import RunBusyError
+
+
+class CoordinatorLock:
+    """`with CoordinatorLock(folder_of_the_run):` raises RunBusyError, naming the holder, if somebody is in charge."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor = -1
+
+    def __enter__(self) -> CoordinatorLock:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / "coordinator"
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
+            os.close(self._descriptor)
+            raise RunBusyError(
+                f"another wavecrew is at work on run {self._folder.name}: {holder or 'it has not said who it is'}",
+                fix="watch it with: wavecrew status --watch",
+            ) from None
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"pid {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)  # the kernel drops the lock with the last descriptor, also when we are killed
+
+
+def is_coordinated(folder: Path) -> bool:
+    """Whether some process is in charge of the run in this folder."""
+    from wavecrew.core.liveness import is_locked
+
+    return is_locked(folder / "coordinator")

@@ -1,0 +1,136 @@
+"""From a phase to the job that its attempt carries out: which agent, which steps, which environment, which locks.
+
+What it does: is the one place where a job is put together, for a real run and for a dry run alike, so that the two
+cannot disagree.
+What it does not know: when a phase may start, and what becomes of the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from wavecrew.core.attempts import Job, attempt_folder
+from wavecrew.core.liveness import ATTEMPT_MARK
+from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.errors import PreflightError
+from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
+from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
+from wavecrew.models.resources import Claim
+
+PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM")
+"""Environment variables that every agent may see; all that start with LC_ as well. Others are named in `env`."""
+
+
+class Agent(Protocol):
+    """What a job maker needs of an agent. It is found by the entry point `wavecrew.agents`."""
+
+    @property
+    def name(self) -> str:
+        """The name that documents and settings use."""
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+
+    def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
+        """Why this phase cannot be given to this agent; empty if it can."""
+
+    def prepare(self, phase: PhaseInfo, context: AttemptContext) -> Invocation:
+        """What to carry out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One attempt, ready to be written down and started."""
+
+    phase: PhaseInfo
+    attempt: int
+    agent: str
+    folder: Path
+    job: Job
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobMaker:
+    """Puts jobs together for one run in one workspace. Times are in seconds."""
+
+    run: str
+    workspace: Path
+    state_folder: Path
+    agents: Mapping[str, Agent]
+    keys: ResourceKeys
+    default_agent: str
+    command: tuple[str, ...] = ()
+    prompt_by_file: bool = False
+    timeout: float | None = None
+    grace: float = 10.0
+    passed_on: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def agent_of(self, phase: PhaseInfo) -> str:
+        """The name of the agent for a phase: its own, `command` if it brings a command, else the default one."""
+        if phase.agent:
+            return phase.agent
+        return "command" if phase.command else self.default_agent
+
+    def require_agents(self, phases: Iterable[PhaseInfo]) -> None:
+        """Raise PreflightError, naming every phase that its agent cannot do, before anything is started."""
+        problems = [(phase, problem) for phase in phases if (problem := self._problem(phase))]
+        if problems:
+            phase, problem = problems[0]
+            more = f" (and {len(problems) - 1} more phases have a problem)" if len(problems) > 1 else ""
+            raise PreflightError(
+                f"phase {phase.id} cannot be given to the agent {self.agent_of(phase)}: {problem}{more}",
+                fix="choose another agent with --agent or in the document; see: wavecrew agents list",
+            )
+
+    def _problem(self, phase: PhaseInfo) -> str:
+        name = self.agent_of(phase)
+        if name not in self.agents:
+            return f"there is no agent of this name; known are {', '.join(sorted(self.agents))}"
+        return self.agents[name].problem(phase, self.command)
+
+    def claims(self, phase: PhaseInfo) -> tuple[Claim, ...]:
+        """The locks of a phase, as the file system sees their paths. Raises InvalidValueError."""
+        return tuple(sorted({self.keys.claim(claim) for claim in phase.claims}))
+
+    def prepare(self, graph: DependencyGraph, phase: PhaseInfo, attempt: int, previous_failure: str = "") -> Prepared:
+        """Everything about one attempt of a phase. Nothing is written or started."""
+        name = self.agent_of(phase)
+        folder = attempt_folder(self.state_folder, self.run, phase.id, attempt)
+        context = AttemptContext(
+            run=self.run,
+            attempt=attempt,
+            workspace=str(self.workspace),
+            prompt_file=str(folder / "input-0"),
+            command=self.command,
+            prompt_by_file=self.prompt_by_file,
+            produced={other: graph.nodes[other].outputs for other in graph.dependencies(phase.id)},
+            previous_failure=previous_failure,
+        )
+        invocation = self.agents[name].prepare(phase, context)
+        checks = tuple(JobStep(JobStepKind.CHECK, f"check {' '.join(argv)}"[:80], argv) for argv in phase.checks)
+        job = Job(
+            workspace=str(self.workspace),
+            steps=(*invocation.steps, *checks),
+            environment={**self._environment(phase, attempt, folder), **invocation.environment},
+            timeout=self.timeout if phase.timeout_seconds is None else phase.timeout_seconds,
+            grace=self.grace,
+        )
+        return Prepared(phase, attempt, name, folder, job, self.claims(phase))
+
+    def _environment(self, phase: PhaseInfo, attempt: int, folder: Path) -> dict[str, str]:
+        wanted = {*PASSED_ON, *self.passed_on}
+        passed = {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
+        return {
+            **passed,
+            ATTEMPT_MARK: str(folder),
+            "WAVECREW_RUN": self.run,
+            "WAVECREW_PHASE": phase.id,
+            "WAVECREW_ATTEMPT_NUMBER": str(attempt),
+            "WAVECREW_WORKSPACE": str(self.workspace),
+        }

@@ -1,0 +1,150 @@
+"""What to do next: a pure function from the state of a run to the phases that start now.
+
+What it does: applies the gates in order (dependencies, stop, free slot, retry time, wave, locks) to the ready phases,
+the one with the longest remaining chain first. A phase that is held up by a lock reserves what it wants, so that no
+phase behind it can overtake it on the same resource and it cannot starve.
+What it does not know: the clock (it is told the time), disks and processes. The lock table has the last word about
+locks, because other runs and scripts hold some too: what it refused is passed in as `elsewhere`, and what it granted
+after a wait as `granted`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from wavecrew.models.execution_state import ExecutionState, PhaseState
+from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.resources import Claim, ClaimIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of a run, worked out once from its plan and its configuration.
+
+    `rank` orders the phases, the most urgent first. `claims` are the keys of the locks of each phase.
+    """
+
+    agent_limit: int
+    rank: Mapping[str, int]
+    claims: Mapping[str, tuple[Claim, ...]]
+    wave_delay_seconds: float = 0.0
+    wave_gate: bool = False
+    fail_fast: bool = False
+    by_rank: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_rank", tuple(sorted(self.rank, key=self.rank.__getitem__)))
+
+
+@dataclass(frozen=True, slots=True)
+class LockWish:
+    """A phase that only a lock keeps from starting: for what it waits and which phase has it."""
+
+    phase: str
+    resource: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What should happen now. `wake_at` is when time alone would change the decision; `finished` means that nothing
+    is at work and nothing can ever start."""
+
+    start: tuple[str, ...] = ()
+    waiting: tuple[LockWish, ...] = ()
+    wake_at: float | None = None
+    finished: bool = False
+
+
+def decide(
+    state: ExecutionState,
+    policy: Policy,
+    now: float,
+    *,
+    elsewhere: AbstractSet[str] = frozenset(),
+    granted: AbstractSet[str] = frozenset(),
+) -> Decision:
+    """The decision for this moment. The same arguments always give the same answer.
+
+    `elsewhere` are ready phases that stand in the queue of the lock table because somebody outside this run is in
+    their way; they take no slot. Those of `granted` have their locks since, and get the next free slot.
+    """
+    if policy.fail_fast and state.count(PhaseStatus.FAILED):
+        return Decision(finished=not state.running)
+    free = policy.agent_limit - len(state.running)
+    candidates = [policy.rank[name] for name in state.queued if state.to_do(name)]
+    if not candidates:
+        return Decision(finished=not state.running)
+    heapq.heapify(candidates)
+    gates = _Gates(state, policy, now)
+    held: ClaimIndex[str] = ClaimIndex()
+    for name in (*state.running, *sorted(elsewhere | granted)):
+        held.add(name, policy.claims[name])
+    start = sorted(granted, key=policy.rank.__getitem__)[: max(0, free)]
+    waiting: list[LockWish] = []
+    while candidates and len(start) < free:
+        name = policy.by_rank[heapq.heappop(candidates)]
+        if name in elsewhere or name in granted or not gates.open(name):
+            continue
+        obstacle = next(held.in_the_way(name, policy.claims[name]), None)
+        if obstacle is None:
+            start.append(name)
+        else:
+            waiting.append(LockWish(name, str(obstacle[1].resource), obstacle[0]))
+        held.add(name, policy.claims[name])
+    return Decision(tuple(start), tuple(waiting), gates.opens_at)
+
+
+class _Gates:
+    """The gates of time: the pause before a retry, and the pause or barrier before a wave."""
+
+    def __init__(self, state: ExecutionState, policy: Policy, now: float) -> None:
+        self._state = state
+        self._policy = policy
+        self._now = now
+        self._waves: dict[int, float | None] = {}
+        self.opens_at: float | None = None
+        """The earliest moment at which a gate that is closed now opens by itself."""
+
+    def open(self, name: str) -> bool:
+        moment = self._state.phase_states[name].retry_at or 0.0
+        wave = self._wave_opens(self._state.graph.wave_of[name])
+        if wave is None:
+            return False
+        moment = max(moment, wave)
+        if moment > self._now:
+            self.opens_at = moment if self.opens_at is None else min(self.opens_at, moment)
+            return False
+        return True
+
+    def _wave_opens(self, wave: int) -> float | None:
+        """When phases of a wave may start: a time, or None while the wave before it holds the barrier."""
+        if wave == 1:
+            return 0.0
+        if wave not in self._waves:
+            self._waves[wave] = self._end_of(wave - 1) if self._policy.wave_gate else self._start_of(wave - 1)
+        opens = self._waves[wave]
+        return None if opens is None else opens
+
+    def _start_of(self, wave: int) -> float:
+        started = self._state.wave_starts.get(wave)
+        return 0.0 if started is None else started + self._policy.wave_delay_seconds
+
+    def _end_of(self, wave: int) -> float | None:
+        """The end of all waves up to this one; None while one of their phases can still move."""
+        ended = 0.0
+        for layer in self._state.graph.layers()[:wave]:
+            for name in layer:
+                found = self._state.phase_states[name]
+                if not self._settled(name, found):
+                    return None
+                ended = max(ended, found.ended_at or 0.0)
+        return ended + self._policy.wave_delay_seconds if ended else 0.0
+
+    def _settled(self, name: str, found: PhaseState) -> bool:
+        if found.satisfied or found.status is PhaseStatus.FAILED or not self._state.to_do(name):
+            return True
+        return found.status is PhaseStatus.NOT_STARTED and bool(self._state.blockers(name))
