@@ -16,6 +16,7 @@ from typing import Final
 _ROUNDS: Final = 24
 _LARGE: Final = 20_000
 _SLACK: Final = 1.1  # how much taller than its fullest column a drawing may get, for straighter lines
+_GRAVITY: Final = 2.0  # draws full columns to the middle; those with room are hardly touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class Places:
             for place, node in enumerate(column):
                 self.middle[node] = offsets[place] - offsets[len(column) - 1] / 2
                 self._seat[node] = (number, place)
-        self._half = max((offsets[-1] for offsets in self._offsets), default=0.0) * _SLACK / 2
+        tallest = max((offsets[-1] for offsets in self._offsets), default=0.0)
+        self._half = tallest * _SLACK / 2
+        self._gravity = [_GRAVITY * (offsets[-1] / (tallest or 1.0)) ** 6 for offsets in self._offsets]
 
     def settle(self, chains: Sequence[Sequence[int]]) -> list[float]:
         """Middles of all nodes, the topmost at its place from 0 on. `chains` are lines that should be level."""
@@ -90,7 +93,8 @@ class Places:
 
     def _wish(self, node: int) -> tuple[float, float]:
         pulls = self._pulls[node]
-        weight = sum(pull.weight for pull in pulls)
+        gravity = self._gravity[self._seat[node][0]]
+        weight = sum(pull.weight for pull in pulls) + gravity
         if not weight:
             return self.middle[node], 0.1
         return sum(self.middle[pull.other] * pull.weight for pull in pulls) / weight, weight
