@@ -243,9 +243,10 @@ class _Fold:
             case ev.CoordinatorStarted():
                 self._take_charge(event)
             case ev.PhaseKept(phase=phase):
+                self._require(event, phase, PhaseStatus.NOT_STARTED, PhaseStatus.QUEUED)
                 self._set(phase, PhaseStatus.COMPLETED, event.at, kept_from=event.from_run)
             case ev.LockAwaited(phase=phase):
-                self._require(phase, PhaseStatus.QUEUED, event)
+                self._require(event, phase, PhaseStatus.QUEUED)
                 wait = LockWait(event.resource, event.holder, event.at)
                 self.phases[phase] = replace(self.phases[phase], lock_wait=wait)
             case ev.AttemptStarted():
@@ -253,6 +254,7 @@ class _Fold:
             case ev.AttemptEnded():
                 self._end_attempt(event)
             case ev.PhaseRefused(phase=phase):
+                self._require(event, phase, PhaseStatus.QUEUED)
                 self._set(phase, PhaseStatus.FAILED, event.at, cause=event.cause, detail=event.detail)
             case ev.PhaseSkipped():
                 self._skip(event)
@@ -266,7 +268,7 @@ class _Fold:
                 assert_never(event)
 
     def _start(self, event: ev.RunStarted) -> None:
-        if self.phases or self.base.run:
+        if self.changes.get("start_time", self.base.start_time) is not None:
             raise IllegalTransitionError(f"run {event.run} was already started")
         graph = DependencyGraph.of(event.phases)
         unknown = [name for name in event.selected if name not in graph.nodes]
@@ -319,7 +321,7 @@ class _Fold:
         )
 
     def _end_attempt(self, event: ev.AttemptEnded) -> None:
-        state = self._require(event.phase, PhaseStatus.IN_PROGRESS, event)
+        state = self._require(event, event.phase, PhaseStatus.IN_PROGRESS)
         if event.attempt != state.attempts:
             raise IllegalTransitionError(f"phase {event.phase}: end of attempt {event.attempt}, not {state.attempts}")
         result: dict[str, Any] = {
@@ -356,7 +358,8 @@ class _Fold:
         state = self._known(phase)
         if state.waiver is not None:
             self.phases[phase] = replace(state, waiver=None)
-            self._tell_dependents(phase, +1, at)
+            if state.status is not PhaseStatus.COMPLETED:  # else they are told when it stops being completed
+                self._tell_dependents(phase, +1, at)
         if state.status in (PhaseStatus.COMPLETED, PhaseStatus.FAILED):
             fresh = PhaseState(status=state.status, attempts=state.attempts)
             self._set(phase, PhaseStatus.NOT_STARTED, at, **_cleared(fresh))
@@ -376,9 +379,9 @@ class _Fold:
         except KeyError:
             raise IllegalTransitionError(f"an event names the phase {phase!r}, which is not in the run") from None
 
-    def _require(self, phase: str, status: PhaseStatus, event: Event) -> PhaseState:
+    def _require(self, event: Event, phase: str, *statuses: PhaseStatus) -> PhaseState:
         state = self._known(phase)
-        if state.status is not status:
+        if state.status not in statuses:
             raise IllegalTransitionError(f"{type(event).__name__} for phase {phase}, which is {state.status}")
         return state
 

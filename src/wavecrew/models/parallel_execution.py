@@ -129,7 +129,7 @@ class PhaseInfo(_PhaseDetails):
         put(self, "steps", tuple(self.steps))
         for name in ("estimated_time", "timeout_seconds"):
             amount = getattr(self, name)
-            if amount is not None and not (isfinite(amount) and amount >= 0):
+            if amount is not None and not (isinstance(amount, int | float) and isfinite(amount) and amount >= 0):
                 raise InvalidValueError(f"{owner}: {name} must be a number that is not negative, not {amount!r}")
         if self.retries is not None and self.retries < 0:
             raise InvalidValueError(f"{owner}: retries must not be negative")
@@ -240,6 +240,8 @@ class DependencyGraph:
         dependents: dict[str, list[str]] = {name: [] for name in nodes}
         for name, dependencies in edges.items():
             for dependency in dependencies:
+                if dependency == name:
+                    raise InvalidValueError(f"phase {name!r} depends on itself; DependencyGraph.of keeps that apart")
                 if dependency not in nodes:
                     raise InvalidValueError(f"phase {name!r} depends on {dependency!r}, which is not in the graph")
                 dependents[dependency].append(name)
