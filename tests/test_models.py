@@ -8,6 +8,7 @@ import json
 import types
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -20,6 +21,8 @@ from wavecrew import (
     DependencyGraph,
     ExecutionState,
     ExecutionWave,
+    FileLock,
+    LockRegistry,
     LockType,
     ParallelExecutionConfig,
     PhaseInfo,
@@ -32,6 +35,7 @@ from wavecrew.errors import (
     Diagnostic,
     IllegalTransitionError,
     InvalidValueError,
+    LockTimeoutError,
     Place,
     PlanError,
     Severity,
@@ -978,3 +982,44 @@ def test_steps_of_an_attempt() -> None:
 def test_places_are_shown_as_editors_read_them() -> None:
     assert [str(place) for place in (Place(), Place("a"), Place("a", 2), Place("a", 2, 3), Place("a", 0, 3))] == [
         "<input>", "a", "a:2", "a:2:3", "a"]  # fmt: skip
+
+
+# -- all founding names together --------------------------------------------------------------------------------
+
+
+def test_a_plan_is_worked_wave_by_wave_under_its_locks(tmp_path: Path) -> None:
+    """Two writers of one file share a wave: the locks keep them apart, the waves come out complete."""
+    phases = [
+        PhaseInfo("draft", "Draft", (), ("text.md",), 1.0),
+        PhaseInfo("title", "Title", (), ("text.md",), 0.5),
+        PhaseInfo("print", "Print", ("draft", "title"), ("book/",), reads=("text.md",)),
+    ]
+    config = ParallelExecutionConfig(max_parallel_agents=2, lock_timeout_seconds=0)
+    graph = DependencyGraph.of(phases)
+    assert [wave.phases for wave in graph.waves()] == [("draft", "title"), ("print",)]
+    registry = LockRegistry.open(tmp_path)
+    state = replay([started(*phases, at=1.0), in_charge()])
+    held = _lock(registry, "draft", config).acquire()
+    assert [(lock.resource_path, lock.owner_phase, lock.lock_type) for lock in registry.locks()] == [
+        ("text.md", "draft", LockType.EXCLUSIVE)
+    ]
+    assert ResourceLock("text.md", "title", 0.0).conflicts_with(registry.locks()[0])
+    with pytest.raises(LockTimeoutError, match="draft"):
+        _lock(registry, "title", config).acquire()
+    state = evolve(state, attempt("draft"), ev.LockAwaited(at=1.0, phase="title", resource="text.md", holder="draft"))
+    assert state.agents == (AgentInfo("x/draft.1", "draft", AgentStatus.RUNNING, ("draft.1.log",)),)
+    held.release()
+    state = evolve(state, ended("draft", outputs=("text.md",)))
+    with _lock(registry, "title", config) as second:
+        assert second.fence > 0
+        state = evolve(state, attempt("title"))
+        assert state.waves[0] == ExecutionWave(1, ("draft", "title"), 1.0, S.IN_PROGRESS)
+    assert registry.locks() == ()
+    state = evolve(state, ended("title"), attempt("print"), ended("print"), ev.RunFinished(at=9.0))
+    registry.close()
+    assert {wave.status for wave in state.waves} == {S.COMPLETED}
+    assert (state.succeeded, state.start_time, state.end_time) == (True, 1.0, 9.0)
+
+
+def _lock(registry: LockRegistry, name: str, config: ParallelExecutionConfig) -> FileLock:
+    return FileLock("text.md", timeout=config.lock_timeout_seconds, registry=registry, owner=name)
