@@ -604,7 +604,8 @@ def test_a_digest_tells_meanings_apart(a: PhaseInfo, b: PhaseInfo) -> None:
         return json.dumps(plain(one, without=frozenset({"source", "line"})))
 
     assert (digest_of(a) == digest_of(b)) == (meaning(a) == meaning(b))
-    elsewhere = dataclasses.replace(a, source=Source("other.md", 7))
+    steps = tuple(dataclasses.replace(step, line=step.line + 7) for step in a.steps)
+    elsewhere = dataclasses.replace(a, source=Source("other.md", 7), steps=steps)
     assert digest_of(elsewhere) == digest_of(a) == Plan("x", "y", (a,)).digest
     assert len(digest_of(a)) == 16
     assert digest_of(a, b) != digest_of(a)

@@ -298,3 +298,15 @@ def test_an_owner_who_left_is_forgotten_and_may_leave_twice() -> None:
     index.discard("a")
     index.discard("a")
     assert list(index.in_the_way("b", everything)) == []
+
+
+@pytest.mark.parametrize("wanted", ["src/", "src/*", "s*/**", "."])
+def test_those_who_stay_are_still_found_when_a_neighbour_leaves(wanted: str) -> None:
+    index: ClaimIndex[str] = ClaimIndex()
+    owners = ["a", "b", "c", "d"]
+    for owner in owners:
+        index.add(owner, [Claim(parse_resource(f"src/{owner}"))])
+    while owners:
+        assert [owner for owner, _, _ in index.in_the_way("me", [Claim(parse_resource(wanted))])] == owners
+        index.discard(owners.pop(0))
+    assert not list(index.in_the_way("me", [Claim(parse_resource(wanted))]))
