@@ -6,6 +6,9 @@ import json
 import os
 import shlex
 import string
+import subprocess
+import sys
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -406,8 +409,6 @@ def test_an_unknown_variable_is_told_of() -> None:
 
 @given(st.sets(st.sampled_from(["user", "project", "environment", "document", "flag"])))
 def test_the_strongest_source_wins_and_is_named(present: set[str]) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         root = Path(folder).resolve()
         patch.setenv("HOME", str(root))
@@ -765,6 +766,13 @@ def test_the_line_of_every_key_is_found(entries: list[tuple[str, object, int]]) 
     found = KeyLines(text)
     assert list(tomllib.loads(text)) == list(wanted)
     assert {key: found[key] for key in wanted} == wanted
+
+
+def test_the_public_face_does_not_load_the_model() -> None:
+    """Whoever imports wavecrew for something else does not pay for the configuration."""
+    program = "import sys, wavecrew; print(sorted({'pydantic', 'platformdirs', 'wavecrew.config'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 # -- as people see it -------------------------------------------------------------------------------------------

@@ -938,7 +938,7 @@ def _check_state(state: ExecutionState) -> None:
     assert {agent.assigned_phase for agent in state.agents} == of_status[S.IN_PROGRESS]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_plans(), st.lists(_choices, min_size=10, max_size=40))
 def test_no_sequence_of_events_leaves_the_table(plan: ev.RunStarted, choices: list[_Choice]) -> None:
     history: list[Event] = [plan]
