@@ -233,6 +233,15 @@ def test_slack_is_what_a_phase_can_be_late(phases: list[PhaseInfo]) -> None:
         assert max(priorities(found.graph, late).values()) > found.critical_time
 
 
+def test_the_useful_number_of_agents_is_found_between_the_few_and_the_many() -> None:
+    """Thirty phases must be over before the long one; thirty others find room beside it."""
+    first = [phase(f"a{number}") for number in range(30)]
+    others = [phase(f"z{number}") for number in range(30)]
+    found = analysis(*first, phase("long", " ".join(name.id for name in first), 20), *others)
+    assert found.useful_agents == 30
+    assert found.makespans[30] == 21
+
+
 def test_a_very_large_plan_is_tried_with_the_asked_number_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "LARGE", 3)
     found = analysis(*(phase(f"p{number}") for number in range(6)), agents=2)
