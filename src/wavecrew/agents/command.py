@@ -6,7 +6,6 @@ What it does not know: what the program is. It has done its work when it exits w
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Final
 
 from wavecrew.agents.prompt import prompt_for
@@ -40,7 +39,7 @@ class CommandAgent:
             "{workspace}": context.workspace,
         }
         argv = tuple(_fill(argument, values) for argument in template)
-        title = f"{PurePath(argv[0]).name} {' '.join(argv[1:])}".strip()
+        title = f"{argv[0].rpartition("/")[2]} {' '.join(argv[1:])}".strip()
         return Invocation((JobStep(JobStepKind.AGENT, title[:80], argv, prompt_for(phase, context)),))
 
 

@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine with Python 3.11 and git: `make demo` and `make test`.
+# Both set up their own virtual environment in .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test check format lint types imports cover lock bench clean help
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "wavecrew needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## build a small project in parallel and in sequence, and compare (no key, no network)
+	@$(BIN)/wavecrew demo
+
+test: $(STAMP) ## all tests that need nothing but this machine
+	@$(BIN)/pytest -q -n auto
+
+check: format lint types imports cover ## everything that CI looks at
+
+format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP) ## the floors of the house
+	$(BIN)/lint-imports
+
+cover: $(STAMP) ## tests with the coverage that the founding modules must have
+	$(BIN)/pytest -q -n auto --cov --cov-report=
+	$(BIN)/coverage report --fail-under=100 \
+	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py'
+
+bench: $(STAMP) ## measure; see docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/analysis.py
+	$(BIN)/python benchmarks/corpus.py
+
+lock: ## pin all dependencies again (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate pyproject.toml -o requirements/runtime.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt
+
+clean: ## remove what the targets above made
+	rm -rf .venv build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

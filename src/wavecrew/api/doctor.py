@@ -1,0 +1,110 @@
+"""Whether this machine and this folder have what a run needs.
+
+What it does: looks, and tells a fix for what is missing.
+What it does not know: a particular plan.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from wavecrew.api.plans import load_agents
+from wavecrew.api.workspace import Workspace
+from wavecrew.core.store import STATE_FOLDER, Store
+from wavecrew.errors import WavecrewError
+
+_NEEDED_SPACE: Final = 50 * 1024 * 1024
+_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def examine(workspace: Workspace) -> list[Finding]:
+    """All findings, in the order in which they matter."""
+    return [
+        _platform(),
+        Finding("python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"),
+        Finding("sqlite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version, "SQLite 3.35 or later"),
+        _state(workspace),
+        _file_system(workspace),
+        _space(workspace),
+        _agent(workspace),
+    ]
+
+
+def _platform() -> Finding:
+    system = platform.system()
+    if system == "Linux":
+        return Finding("platform", True, "Linux")
+    detail = f"{system}: agents that detach themselves cannot be found after a crash"
+    return Finding("platform", os.name == "posix", detail, "use Linux, macOS or WSL")
+
+
+def _state(workspace: Workspace) -> Finding:
+    folder = workspace.folder / STATE_FOLDER
+    if not (folder / "state.db").exists():
+        writable = os.access(workspace.folder, os.W_OK)
+        return Finding("state", writable, f"none yet in {workspace.folder}", "make the folder writable")
+    try:
+        Store.open(workspace.folder, create=False).close()
+    except WavecrewError as error:
+        return Finding("state", False, error.reason, error.fix)
+    return Finding("state", True, str(folder))
+
+
+def _file_system(workspace: Workspace) -> Finding:
+    """Locks of the kernel are not to be trusted across a network."""
+    found = file_system_of(str(workspace.folder))
+    return Finding(
+        "file system",
+        found not in _NETWORK_FILE_SYSTEMS,
+        found or "unknown",
+        "work on a local disk: locks and the state database cannot be trusted on a network file system",
+    )
+
+
+def file_system_of(path: str) -> str:
+    """The type of the file system that a path lies on, as the mount table names it; empty if it cannot be told."""
+    best = ("", "")
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123 -- a virtual file
+            for line in mounts:
+                _, where, kind, *_ = line.split()
+                inside = path == where or path.startswith(where.rstrip("/") + "/")
+                if inside and len(where) >= len(best[0]):
+                    best = (where, kind)
+    except OSError:
+        return ""
+    return best[1]
+
+
+def _space(workspace: Workspace) -> Finding:
+    free = shutil.disk_usage(workspace.folder).free
+    return Finding("disk space", free >= _NEEDED_SPACE, f"{free / 2**30:.1f} GiB free", "free at least 50 MiB")
+
+
+def _agent(workspace: Workspace) -> Finding:
+    config = workspace.loaded.config
+    known = load_agents()
+    if config.agent not in known:
+        return Finding(
+            "agent", False, f"there is no agent {config.agent!r}", f"choose from: {', '.join(sorted(known))}"
+        )
+    program = config.command[0] if config.agent == "command" and config.command else ""
+    if program and shutil.which(program) is None:
+        return Finding("agent", False, f"the program {program!r} is not found", "install it, or change `command`")
+    return Finding("agent", True, f"{config.agent}: {known[config.agent].summary}")

@@ -1,0 +1,82 @@
+"""Runs that exist: found by id, number or `latest`, opened for looking.
+
+What it does: gives the state of a run as its events tell it, with what is known of the processes at work.
+What it does not know: how a run is carried out; it changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavecrew.core.attempts import attempt_folder, read_progress
+from wavecrew.core.liveness import is_locked
+from wavecrew.core.store import RunRow, Store
+from wavecrew.errors import NotFoundError
+from wavecrew.models.events import Event
+from wavecrew.models.execution_state import ExecutionState, replay
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """A run at the moment it was opened. `alive` tells whether a coordinator is in charge of it now."""
+
+    row: RunRow
+    events: tuple[Event, ...]
+    state: ExecutionState
+    alive: bool
+    state_folder: Path
+
+    def progress(self) -> Mapping[str, tuple[int, int, str]]:
+        """The step at work of each running phase, as (step, of how many, title)."""
+        return progress_of(self.state_folder, self.state)
+
+    def log_file(self, phase: str, attempt: int | None = None) -> Path:
+        """The log of an attempt, the latest by default. Raises NotFoundError when there was no such attempt."""
+        made = self.state.phase_states[phase].attempts
+        wanted = made if attempt is None else attempt
+        if not 1 <= wanted <= made:
+            had = f"it has had {made}" if made else "it has not been started yet"
+            raise NotFoundError(f"phase {phase} has no attempt {wanted}; {had}" if made else f"phase {phase}: {had}")
+        return attempt_folder(self.state_folder, self.row.id, phase, wanted) / "log"
+
+
+def progress_of(state_folder: Path, state: ExecutionState) -> Mapping[str, tuple[int, int, str]]:
+    """The step at work of each running phase of a state."""
+    found: dict[str, tuple[int, int, str]] = {}
+    for name in state.running:
+        folder = attempt_folder(state_folder, state.run, name, state.phase_states[name].attempts)
+        told = read_progress(folder)
+        if told is not None:
+            found[name] = (told.step, told.of, told.title)
+    return found
+
+
+def open_run(store: Store, reference: str = "latest") -> OpenedRun:
+    """The run that a reference names: `latest`, its number, or the beginning of its id. Raises NotFoundError."""
+    row = _find(store.runs(), reference)
+    events = tuple(event for _, event in store.events(row.id))
+    return OpenedRun(row, events, replay(events), run_is_alive(store.folder, row.id), store.folder)
+
+
+def _find(rows: list[RunRow], reference: str) -> RunRow:
+    if not rows:
+        raise NotFoundError("nothing has been run here yet", fix="start with: wavecrew run PLAN")
+    if reference == "latest":
+        return rows[0]
+    exact = [row for row in rows if row.id == reference]
+    hits = exact or [row for row in rows if row.id.startswith(reference)]
+    if not hits:
+        with contextlib.suppress(ValueError):
+            hits = [row for row in rows if row.number == int(reference.removeprefix("#"))]
+    if len(hits) != 1:
+        what = "several runs begin" if hits else "no run begins"
+        raise NotFoundError(f"{what} with {reference!r}", fix="see: wavecrew runs list")
+    return hits[0]
+
+
+def run_is_alive(state_folder: Path, run: str) -> bool:
+    """Whether a coordinator is in charge of a run right now."""
+    return is_locked(state_folder / "runs" / run / "coordinator")

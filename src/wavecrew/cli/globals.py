@@ -1,0 +1,180 @@
+"""Options that every command understands, before or after the verb, and how output reaches the terminal.
+
+What it does: collects them in one place, opens the workspace with them, and prints.
+What it does not know: any command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from wavecrew.api.workspace import Workspace
+    from wavecrew.models.plan import Plan
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Globals:
+    """What the user said about where and how, whatever the command is."""
+
+    directory: Path = field(default_factory=Path)
+    config_file: Path | None = None
+    use_files: bool = True
+    json: bool = False
+    quiet: bool = False
+    color: str = "auto"
+    no_input: bool = False
+
+    def workspace(self, **flags: object) -> Workspace:
+        """The workspace for this place, with flags that set settings (None means not given)."""
+        from wavecrew.api.workspace import open_workspace
+
+        return open_workspace(self.directory, flags=flags, config_file=self.config_file, use_files=self.use_files)
+
+    def plan(self, workspace: Workspace, given: str | None) -> Plan:
+        """The plan that was named, or the configured one; both count from the folder the user stands in."""
+        from wavecrew.api.plans import load_plan
+
+        return load_plan(self.directory / given if given else shortened(workspace.loaded.plan_path))
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether there is somebody who can answer a question."""
+        return not self.no_input and not os.environ.get("WAVECREW_NO_INPUT") and sys.stdin.isatty()
+
+    def wants_color(self, stream: Any = None) -> bool:
+        """`--color` beats NO_COLOR beats FORCE_COLOR beats what the stream is."""
+        if self.color != "auto":
+            return self.color == "always"
+        if os.environ.get("NO_COLOR"):
+            return False
+        stream = sys.stdout if stream is None else stream
+        return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def shortened(path: Path) -> Path:
+    """A path relative to the current folder if it lies below it."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> Any:
+        found = context.find_root().ensure_object(Globals)
+        if value is not None and value != () and value is not False:
+            setattr(found, name, value)
+        return value
+
+    return keep
+
+
+def _directory(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None:
+        context.find_root().ensure_object(Globals).directory = value
+    return value
+
+
+def _no_config(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    if value:
+        context.find_root().ensure_object(Globals).use_files = False
+    return value
+
+
+_OPTIONS = (
+    click.option(
+        "-C",
+        "directory",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Work in DIR.",
+        callback=_directory,
+        expose_value=False,
+    ),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Read this configuration file only.",
+        callback=_store("config_file"),
+        expose_value=False,
+    ),
+    click.option(
+        "--no-config", is_flag=True, help="Read no configuration file.", callback=_no_config, expose_value=False
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON.", callback=_store("json"), expose_value=False),
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        help="Print only what was asked for.",
+        callback=_store("quiet"),
+        expose_value=False,
+    ),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        help="When to use colour.",
+        callback=_store("color"),
+        expose_value=False,
+    ),
+    click.option(
+        "--no-input",
+        is_flag=True,
+        help="Never ask a question; exit with 5 instead.",
+        callback=_store("no_input"),
+        expose_value=False,
+    ),
+)
+
+
+def with_globals(command: _F) -> _F:
+    """Give a command the options of this module."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+pass_globals = click.make_pass_decorator(Globals, ensure=True)
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print text; characters that the terminal cannot show are replaced rather than fatal."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, errors="replace").decode(encoding, errors="replace"), err=err)
+
+
+def echo_json(data: Mapping[str, Any] | list[Any]) -> None:
+    """Print JSON that any terminal can show and any program can read."""
+    echo(json.dumps(data, indent=2))
+
+
+def only_ascii() -> bool:
+    """Whether standard output cannot show more than ASCII."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
+    return encoding not in ("utf8", "utf16", "utf32", "gb18030")
+
+
+def write_or_print(text: str, output: Path | None) -> None:
+    """To a file if one was named, else to standard output. Raises UsageError for a file that cannot be written."""
+    from wavecrew.errors import UsageError
+
+    if output is None or str(output) == "-":
+        echo(text.rstrip("\n"))
+        return
+    try:
+        output.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from None

@@ -1,0 +1,148 @@
+"""The entry of the command line: which commands there are, and the one place where errors are printed.
+
+What it does: loads a command only when it is used, turns every error into words and an exit code, and writes a crash
+file for what is a bug.
+What it does not know: what the commands do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from wavecrew.cli.globals import Globals, echo, with_globals
+from wavecrew.errors import ExitCode, PlanError, WavecrewError
+
+_COMMANDS = {
+    "init": ("setup", "Make a first plan, a configuration and an ignore file."),
+    "check": ("plan", "Look for faults in a plan."),
+    "plan": ("plan", "Show waves, critical path, conflicts and how many agents are of use."),
+    "explain": ("plan", "Explain a phase or a code such as WC104."),
+    "run": ("run", "Run a plan with agents in parallel, or take a run up again."),
+    "status": ("look", "Show where a run stands."),
+    "logs": ("look", "Show what the agent of a phase printed."),
+    "report": ("look", "Show where the time of a run went."),
+    "runs": ("look", "List runs, or show one."),
+    "locks": ("locks", "Show who holds which lock and who waits."),
+    "agents": ("setup", "List the agents that are installed."),
+    "config": ("setup", "Show, check and describe the configuration."),
+    "doctor": ("setup", "Check that this machine has what a run needs."),
+    "demo": ("demo", "Build a small real project in parallel and prove the result."),
+}
+"""Each command with the module of this package that holds it, so that `--help` loads none of them."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = import_module(f"wavecrew.cli.{_COMMANDS[name][0]}_commands")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "see: wavecrew --help"
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(context, args)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_module, text) in _COMMANDS.items()])
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from wavecrew import __version__
+
+        echo(f"wavecrew {__version__}")
+        context.exit()
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@with_globals
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Run a plan in parallel with coding agents: nothing lost, nothing done twice, nobody trampled on.
+
+    PLAN is a folder of phase documents or a single file; the default is the folder plan/. RUN is `latest`, a number
+    or the beginning of an id. PHASE is an id or a name.
+    """
+    if context.invoked_subcommand is None:
+        from wavecrew.cli.look_commands import overview
+
+        overview(context.ensure_object(Globals))
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        outcome = cli.main(standalone_mode=False, prog_name="wavecrew")
+        return outcome if isinstance(outcome, int) else ExitCode.OK
+    except WavecrewError as error:
+        _print(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        echo("interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has enough; let the interpreter find nothing left to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        return _crash(error)
+
+
+def _print(error: WavecrewError) -> None:
+    if isinstance(error, PlanError) and error.diagnostics:
+        from wavecrew.views import findings
+
+        echo(findings.text(error.diagnostics), err=True)
+    lines = [f"error[{error.code}]: {_visible(error.reason)}"]
+    if error.place is not None:
+        lines.append(f"  {_visible(str(error.place))}")
+    if error.fix:
+        lines.append(f"  fix: {_visible(error.fix)}")
+    echo("\n".join(lines), err=True)
+
+
+def _visible(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _crash(error: Exception) -> int:
+    """A bug: one line for the user, everything else into a file of its own."""
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="wavecrew-crash-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(f"{' '.join(sys.argv)}\nPython {sys.version}\n\n{text}")
+    summary = _visible(str(error)) or type(error).__name__
+    echo(f"error[WC900]: a bug in wavecrew: {summary}\n  details are in {Path(file.name)}; please report it", err=True)
+    return ExitCode.INTERNAL

@@ -1,0 +1,180 @@
+"""`run`: the main job, and its dry run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.cli.setting_flags import with_settings
+from wavecrew.errors import ExitCode, NeedsHumanError, Severity
+
+if TYPE_CHECKING:
+    from wavecrew.api.runs import PreparedRun
+    from wavecrew.core.jobs import Prepared
+    from wavecrew.models.execution_state import ExecutionState
+
+_SHOWN_PROMPT = 12
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.argument("plan", required=False)
+@click.option("--only", multiple=True, metavar="PHASE", help="Run only this phase (an id, a name or a pattern).")
+@click.option("--from", "start", multiple=True, metavar="PHASE", help="Run this phase and what depends on it.")
+@click.option("--until", multiple=True, metavar="PHASE", help="Run this phase and what it depends on.")
+@click.option("--force", is_flag=True, help="Begin a new run and keep nothing of earlier ones.")
+@click.option("--dry-run", is_flag=True, help="Show exactly what would be started, and start nothing.")
+@click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
+@with_settings
+@with_globals
+@pass_globals
+def run(
+    settings: Globals,
+    plan: str | None,
+    only: tuple[str, ...],
+    start: tuple[str, ...],
+    until: tuple[str, ...],
+    force: bool,
+    dry_run: bool,
+    yes: bool,
+    **flags: Any,
+) -> int:
+    """Run PLAN with agents in parallel.
+
+    A run that was interrupted or has failed phases is taken up where it stands: finished work is kept, agents that
+    are still alive are adopted, failed phases are tried again. Ctrl-C ends all agents and keeps the state; a second
+    Ctrl-C does not wait for them.
+    """
+    from wavecrew.api.runs import RunRequest, prepare_run
+
+    workspace = settings.workspace(**flags)
+    found = settings.plan(workspace, plan)
+    prepared = prepare_run(workspace, RunRequest(found, only, start, until, force))
+    for finding in found.diagnostics:
+        if finding.severity is Severity.WARNING and not settings.quiet:
+            echo(f"warning[{finding.code}]: {finding.message}", err=True)
+    if dry_run:
+        show_jobs(prepared, as_json=settings.json)
+        return ExitCode.OK
+    if prepared.nothing_to_do and not prepared.events:
+        echo(f"nothing to do: run {prepared.run} of this plan is complete · start afresh with: wavecrew run --force")
+        return ExitCode.OK
+    require_consent(prepared, settings, yes=yes)
+    return execute(prepared, settings)
+
+
+def execute(prepared: PreparedRun, settings: Globals) -> int:
+    """Carry a prepared run out under the view that fits the terminal. Gives the exit code."""
+    from wavecrew.cli.screens import screen_for
+
+    ui = "jsonl" if settings.json and prepared.config.ui == "auto" else prepared.config.ui
+    with screen_for(ui, prepared, color=settings.wants_color()) as screen:
+        state = prepared.execute(screen.observe)
+        screen.finish(state)
+    return exit_code(state)
+
+
+def exit_code(state: ExecutionState) -> int:
+    """What the end of a run means for a script."""
+    if state.stop_reason:
+        return ExitCode.TERMINATED if state.stop_reason == "SIGTERM" else ExitCode.INTERRUPTED
+    return ExitCode.OK if state.succeeded else ExitCode.PHASE_FAILED
+
+
+def require_consent(prepared: PreparedRun, settings: Globals, *, yes: bool) -> None:
+    """Commands that a document brings are run only after somebody has said so, once for each content of the plan."""
+    from wavecrew.api.workspace import Consent
+
+    count = prepared.commands
+    consent = Consent()
+    folder, digest = prepared.workspace.folder, prepared.consent_digest
+    if not count or consent.given(folder, digest):
+        return
+    documents = len({phase.source.file for phase in prepared.open_phases if phase.source and _brings_commands(phase)})
+    what = f"{count} command{'s' * (count != 1)} from {documents} document{'s' * (documents != 1)}"
+    if not yes:
+        if not settings.may_ask:
+            raise NeedsHumanError(
+                f"this plan would run {what}, and nobody can be asked",
+                fix="look at them with `wavecrew run --dry-run`, then agree with --yes",
+            )
+        echo(f"This plan runs {what} on this machine. See them with: wavecrew run --dry-run")
+        if not click.confirm("Run them?", default=False):
+            raise NeedsHumanError("the commands of the plan were not agreed to")
+    consent.give(folder, digest)
+
+
+def _brings_commands(phase: Any) -> bool:
+    return bool(phase.command or phase.checks or phase.steps)
+
+
+# -- the dry run ------------------------------------------------------------------------------------------------
+
+
+def show_jobs(prepared: PreparedRun, *, as_json: bool) -> None:
+    """Print what the run would start, in the order of urgency; made by the same code that makes the real jobs."""
+    state, rank = prepared.state, prepared.policy.rank
+    phases = sorted(prepared.open_phases, key=lambda phase: (state.graph.wave_of[phase.id], rank[phase.id]))
+    jobs = [
+        prepared.jobs.prepare(
+            state.graph, phase, state.phase_states[phase.id].attempts + 1, state.phase_states[phase.id].detail
+        )
+        for phase in phases
+    ]
+    if as_json:
+        echo_json({"run": prepared.run, "taken_up": bool(prepared.taken_up), "jobs": [_job_data(job) for job in jobs]})
+        return
+    kept = sum(found.satisfied for found in state.phase_states.values())
+    echo(
+        f"dry run: {len(jobs)} to start, {kept} done already, {prepared.policy.agent_limit} at a time; nothing was started"
+    )
+    for job in jobs:
+        echo()
+        _show_job(job, state.graph.wave_of[job.phase.id])
+
+
+def _show_job(job: Prepared, wave: int) -> None:
+    shared = " (shared)"
+    locks = ", ".join(f"{claim.resource}{'' if claim.exclusive else shared}" for claim in job.claims)
+    limit = f"{job.job.timeout:g}s" if job.job.timeout is not None else "none"
+    echo(f"{job.phase.id}  {job.phase.name}   wave {wave}, attempt {job.attempt}, agent {job.agent}")
+    echo(f"  cwd     {job.job.workspace}")
+    echo(f"  env     {' '.join(sorted(job.job.environment))}")
+    echo(f"  locks   {locks or 'none'}")
+    echo(f"  limit   {limit}")
+    for step in job.job.steps:
+        command = f"write {step.path}" if not step.argv else shlex.join(step.argv)
+        echo(f"  {step.kind.value:<6}  {command}")
+        text = (step.stdin if step.argv else step.text) or ""
+        lines = text.splitlines()
+        for line in lines[:_SHOWN_PROMPT]:
+            echo(f"          | {line}")
+        if len(lines) > _SHOWN_PROMPT:
+            echo(f"          | … {len(lines) - _SHOWN_PROMPT} more lines; --json shows all")
+
+
+def _job_data(job: Prepared) -> dict[str, Any]:
+    return {
+        "phase": job.phase.id,
+        "attempt": job.attempt,
+        "agent": job.agent,
+        "cwd": job.job.workspace,
+        "environment": sorted(job.job.environment),
+        "locks": [
+            {"resource": str(claim.resource), "type": "exclusive" if claim.exclusive else "shared"}
+            for claim in job.claims
+        ],
+        "timeout": job.job.timeout,
+        "steps": [
+            {
+                "kind": step.kind.value,
+                "argv": list(step.argv),
+                "stdin": step.stdin,
+                "path": step.path or None,
+                "text": step.text or None,
+            }
+            for step in job.job.steps
+        ],
+    }

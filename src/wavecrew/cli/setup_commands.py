@@ -1,0 +1,193 @@
+"""`init`, `agents`, `config` and `doctor`: what is needed before a first run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.errors import ExitCode, UsageError
+
+_CONFIG = """\
+# Settings of wavecrew. `wavecrew config show --origin` tells which value comes
+# from where; `wavecrew config schema` describes all of them.
+plan = "plan"
+agent = "{agent}"
+max_parallel_agents = 3
+"""
+
+_PHASES = {
+    "01-model.md": """\
+---
+needs: []
+writes: [greeting/model.txt]
+estimate: 1m
+---
+
+# Phase 1: Model
+
+Say what a greeting is made of. Replace this text by a task of your own; it is
+what the agent is told. The blocks below are carried out by the `runbook`
+agent, which calls no model.
+
+```sh run
+mkdir -p greeting
+echo "a word and a name" > greeting/model.txt
+```
+""",
+    "02-words.md": """\
+---
+needs: [1]
+writes: [greeting/words.txt]
+estimate: 1m
+---
+
+# Phase 2: Words
+
+```sh run
+printf 'hello\\ngood day\\n' > greeting/words.txt
+```
+
+```sh check
+test "$(wc -l < greeting/words.txt)" -eq 2
+```
+""",
+    "03-names.md": """\
+---
+needs: [1]
+writes: [greeting/names.txt]
+estimate: 1m
+---
+
+# Phase 3: Names
+
+It needs nothing of phase 2, so both run at the same time.
+
+```sh run
+printf 'Ada\\nGrace\\n' > greeting/names.txt
+```
+""",
+}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--agent", default="runbook", show_default=True, help="The agent that the configuration names.")
+@with_globals
+@pass_globals
+def init(settings: Globals, folder: Path | None, agent: str) -> int:
+    """Write a configuration and a first plan of three phases. Nothing that exists is changed."""
+    target = settings.directory / folder if folder else settings.directory
+    files = {target / "wavecrew.toml": _CONFIG.format(agent=agent)}
+    files.update({target / "plan" / name: text for name, text in _PHASES.items()})
+    there = [path for path in files if path.exists()]
+    if there:
+        raise UsageError(f"{there[0]} exists already", fix="choose another folder: wavecrew init FOLDER")
+    try:
+        (target / "plan").mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+            echo(f"wrote {path}")
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
+    enter = f"cd {target} && " if folder else ""
+    echo(f"next: {enter}wavecrew plan · wavecrew run")
+    return ExitCode.OK
+
+
+@click.group()
+def agents() -> None:
+    """What can do the work."""
+
+
+@agents.command("list")
+@with_globals
+@pass_globals
+def agents_list(settings: Globals) -> int:
+    """List the installed agents."""
+    from wavecrew.api.plans import load_agents
+
+    known = load_agents()
+    if settings.json:
+        echo_json({"agents": [{"name": agent.name, "summary": agent.summary} for agent in known.values()]})
+        return ExitCode.OK
+    width = max(len(name) for name in known)
+    for name, agent in sorted(known.items()):
+        echo(f"{name:<{width}}  {agent.summary}")
+    return ExitCode.OK
+
+
+@click.group()
+def config() -> None:
+    """The settings, where they come from, and what they mean."""
+
+
+@config.command("show")
+@click.option("--origin", is_flag=True, help="Tell for each value where it was set.")
+@with_globals
+@pass_globals
+def config_show(settings: Globals, origin: bool) -> int:
+    """Print the settings in force here."""
+    from wavecrew.views.config_text import config_json, config_table
+
+    loaded = settings.workspace().loaded
+    echo(config_json(loaded) if settings.json else config_table(loaded, origins=origin))
+    return ExitCode.OK
+
+
+@config.command("schema")
+@with_globals
+def config_schema_command() -> int:
+    """Print the JSON Schema of a configuration file, for editors."""
+    from wavecrew.config.sources import config_schema
+
+    echo(json.dumps(config_schema(), indent=2))
+    return ExitCode.OK
+
+
+@config.command("validate")
+@with_globals
+@pass_globals
+def config_validate(settings: Globals) -> int:
+    """Check the configuration in force here. Exits with 3 when something is wrong."""
+    from wavecrew.views import findings
+
+    loaded = settings.workspace().loaded
+    if loaded.diagnostics:
+        echo(findings.text(loaded.diagnostics))
+    read = [file.shown for file in loaded.files if file.read]
+    echo(f"the configuration is valid; read: {', '.join(read) or 'no file'}")
+    return ExitCode.OK
+
+
+@config.command("path")
+@with_globals
+@pass_globals
+def config_path(settings: Globals) -> int:
+    """Print the files that are looked at, weakest first."""
+    for file in settings.workspace().loaded.files:
+        echo(f"{'read   ' if file.read else 'absent '} {file.path}")
+    return ExitCode.OK
+
+
+@click.command()
+@with_globals
+@pass_globals
+def doctor(settings: Globals) -> int:
+    """Check what a run needs: Python, SQLite, the state folder, disk space, agents. Exits with 8 if something is
+    missing."""
+    from wavecrew.api.doctor import examine
+
+    results = examine(settings.workspace())
+    if settings.json:
+        echo_json({"checks": [{"name": r.name, "ok": r.ok, "detail": r.detail, "fix": r.fix} for r in results]})
+    else:
+        for result in results:
+            echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name:<14} {result.detail}")
+            if not result.ok:
+                echo(f"      fix: {result.fix}")
+    sys.stdout.flush()
+    return ExitCode.OK if all(result.ok for result in results) else ExitCode.PREFLIGHT

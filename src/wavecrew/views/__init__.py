@@ -1,0 +1,1 @@
+"""What people and other programs see: read-only folds over plans and runs. No view can reach the engine."""
