@@ -71,7 +71,7 @@ class _PlanText:
         yield from self.pacing_chain()
         yield from self.forecast()
         yield from self.estimates()
-        yield self.next_step()
+        yield from self.next_step()
 
     # -- the parts, top to bottom
 
@@ -124,7 +124,7 @@ class _PlanText:
         if len(by_resource) > _CONFLICTS:
             yield f"                   and {len(by_resource) - _CONFLICTS:,} more resources"
         if by_resource:
-            yield "                   they will take turns; a dependency or a split file avoids it"
+            yield from self.paragraph(" " * 17, "they will take turns; a dependency or a split file avoids it")
 
     def pacing_chain(self) -> Iterator[str]:
         schedule, steps = self.analysis.schedule, self.analysis.pacing_chain
@@ -132,7 +132,8 @@ class _PlanText:
             return
         who = counted(schedule.agents, "agent")
         if all(step.waited_for in (Wait.NOTHING, Wait.DEPENDENCY) for step in steps):
-            yield f"  pacing chain     the critical path: neither locks nor {who} hold it up"
+            words = f"the critical path: neither locks nor {who} hold it up"
+            yield from self.paragraph("pacing chain     ", words)
             return
         late = schedule.makespan - (self.analysis.critical_time or 0.0)
         time = f"{self.time(schedule.makespan)} (+{self.time(late)}) with {who}".replace(" ", _GLUE)
@@ -162,20 +163,27 @@ class _PlanText:
         if not total:
             return
         if not found.timed:
-            yield "  estimates: none, so times are unknown; chains are counted in phases"
+            words = "none, so times are unknown; chains are counted in phases"
         elif found.assumed:
             missing = f"the other {len(found.assumed):,} count {duration(found.median)} each, their median"
-            yield f"  estimates: {total - len(found.assumed):,} of {total:,} phases; {missing}"
+            words = f"{total - len(found.assumed):,} of {total:,} phases; {missing}"
         else:
-            yield f"  estimates: all {total:,} phases"
+            words = f"all {total:,} phases"
+        yield from self.paragraph("estimates: ", words)
 
-    def next_step(self) -> str:
+    def next_step(self) -> Iterator[str]:
         path = quote(printable(self.plan.path))
         if self.errors or self.analysis.cyclic:
-            return f"next: wavecrew check {path}"
+            yield f"next: wavecrew check {path}"
+            return
         useful = self.analysis.useful_agents
         agents = self.analysis.agents if useful is None else min(useful, self.analysis.agents)
-        return f"next: wavecrew run {path} -j{agents}      other views: --format json|mermaid|dot|svg"
+        step, others = f"next: wavecrew run {path} -j{agents}", "other views: --format json|mermaid|dot|svg"
+        if columns(step) + 6 + columns(others) <= self.width:
+            yield f"{step}      {others}"
+        else:
+            yield step
+            yield others
 
     # -- words
 
