@@ -1,0 +1,271 @@
+"""One row for each phase: where it stands, and the reason beside it.
+
+What it does: tells of every phase of a state what a person wants to know: at work since when, waiting for whom, held
+up by which failure, to be tried again when. One pass over the plan.
+What it does not know: totals (`summary` has them), widths, signs and colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from wavecrew.models.events import Cause
+from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
+from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.views.run_words import reason_of, seconds
+
+Progress = Mapping[str, tuple[int, int, str]]
+"""The step at work of running phases: (step, of how many, title)."""
+NO_PROGRESS: Final[Progress] = MappingProxyType({})
+
+
+class Standing(StrEnum):
+    """What a person wants to know of a phase: its status together with the reason beside it."""
+
+    PASSED = "passed"
+    KEPT = "kept"
+    SKIPPED = "skipped"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """It is ready but for a lock that somebody holds."""
+    RETRYING = "retrying"
+    """It failed and will be tried again by itself at a known time."""
+    READY = "ready"
+    """It waits for a free agent, or for its wave."""
+    TO_COME = "to come"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    """A failure, or a phase that this run leaves out, keeps it from ever starting."""
+    LEFT_OUT = "left out"
+    """This run is not meant to do it."""
+
+
+DONE: Final = frozenset({Standing.PASSED, Standing.KEPT, Standing.SKIPPED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRow:
+    """One phase. Times are in seconds; `elapsed` is that of the latest attempt, so far if it is open.
+
+    `lock` is what the phase waits for now, `lock_waited` since how long. `reason` is one sentence for people and may
+    hold foreign text that was not cleaned.
+    """
+
+    id: str
+    name: str
+    wave: int
+    status: PhaseStatus
+    standing: Standing
+    reason: str = ""
+    attempts: int = 0
+    elapsed: float | None = None
+    agent: str = ""
+    log: str = ""
+    outputs: int = 0
+    lock: LockWait | None = None
+    lock_waited: float | None = None
+    waits_for: tuple[str, ...] = ()
+    """Dependencies that are neither completed nor waived."""
+    blocked_by: tuple[str, ...] = ()
+    retry_at: float | None = None
+    progress: tuple[int, int, str] | None = None
+    waiver: Waiver | None = None
+    kept_from: str = ""
+
+
+def phase_rows(
+    state: ExecutionState, now: float, *, going_on: bool, over: bool, progress: Progress
+) -> tuple[PhaseRow, ...]:
+    """The rows of all phases, in plan order. The run is `going_on`, `over`, or neither: left."""
+    rows = _Rows(state, now, going_on, over, progress)
+    return tuple(rows.row(name, found) for name, found in state.phase_states.items())
+
+
+class _Rows:
+    """Makes the rows of one state."""
+
+    def __init__(self, state: ExecutionState, now: float, going_on: bool, over: bool, progress: Progress) -> None:
+        self.state = state
+        self.now = now
+        self.going_on = going_on
+        self.over = over
+        self.progress = progress
+        self.pauses = _Pauses(state, now)
+        self.blocked = _blocked(state)
+
+    def row(self, name: str, found: PhaseState) -> PhaseRow:
+        standing = self._standing(name, found)
+        lock = found.lock_wait if standing is Standing.WAITING else None
+        pending = found.status is PhaseStatus.NOT_STARTED and standing in (Standing.TO_COME, Standing.BLOCKED)
+        states = self.state.phase_states
+        waits_for = (
+            tuple(other for other in self.state.graph.edges[name] if not states[other].satisfied) if pending else ()
+        )
+        return PhaseRow(
+            id=name,
+            name=self.state.graph.nodes[name].name,
+            wave=self.state.graph.wave_of[name],
+            status=found.status,
+            standing=standing,
+            reason=self._reason(name, found, standing, waits_for),
+            attempts=found.attempts,
+            elapsed=self._elapsed(found),
+            agent=found.agent,
+            log=found.log,
+            outputs=len(found.outputs),
+            lock=lock,
+            lock_waited=max(0.0, self.now - lock.since) if lock else None,
+            waits_for=waits_for,
+            blocked_by=self.blocked.get(name, ()) if standing is Standing.BLOCKED else (),
+            retry_at=found.retry_at if standing is Standing.RETRYING else None,
+            progress=self.progress.get(name) if standing is Standing.RUNNING else None,
+            waiver=found.waiver,
+            kept_from=found.kept_from,
+        )
+
+    def _standing(self, name: str, found: PhaseState) -> Standing:
+        if found.waiver is not None:
+            return Standing.SKIPPED
+        if found.status is PhaseStatus.IN_PROGRESS:
+            return Standing.RUNNING
+        if found.status is PhaseStatus.COMPLETED:
+            return Standing.KEPT if found.kept_from else Standing.PASSED
+        if found.status is PhaseStatus.FAILED:
+            return Standing.FAILED
+        if not self.state.to_do(name):
+            return Standing.LEFT_OUT
+        if found.status is PhaseStatus.QUEUED:
+            return self._queued(found)
+        return Standing.BLOCKED if name in self.blocked else Standing.TO_COME
+
+    def _queued(self, found: PhaseState) -> Standing:
+        if not self.going_on:
+            return Standing.READY
+        if found.retry_at is not None and found.retry_at > self.now:
+            return Standing.RETRYING
+        return Standing.WAITING if found.lock_wait and self._holds(found.lock_wait.holder) else Standing.READY
+
+    def _holds(self, holder: str) -> bool:
+        """Whether a holder may still be in the way: it is at work, stands before us in line, or is none of ours."""
+        found = self.state.phase_states.get(holder)
+        if found is None:
+            return True
+        return found.waiver is None and found.status in (PhaseStatus.IN_PROGRESS, PhaseStatus.QUEUED)
+
+    def _elapsed(self, found: PhaseState) -> float | None:
+        if found.started_at is None:
+            return None
+        return max(0.0, (self.now if found.ended_at is None else found.ended_at) - found.started_at)
+
+    # -- why
+
+    def _reason(  # noqa: C901 -- one line for each standing reads best as one table
+        self, name: str, found: PhaseState, standing: Standing, waits_for: tuple[str, ...]
+    ) -> str:
+        match standing:
+            case Standing.SKIPPED if found.waiver is not None:
+                return f"skipped by {found.waiver.by}" + (f": {found.waiver.reason}" if found.waiver.reason else "")
+            case Standing.KEPT:
+                return f"kept from run {found.kept_from}"
+            case Standing.RUNNING if not self.going_on:
+                return "nobody is in charge; its agent may still be at work"
+            case Standing.FAILED:
+                return reason_of(found.cause, found.detail)
+            case Standing.WAITING if found.lock_wait is not None:
+                return self._lock_reason(found.lock_wait)
+            case Standing.RETRYING if found.retry_at is not None:
+                why = reason_of(found.cause, found.detail)
+                return f"tries again in {seconds(found.retry_at - self.now)}: {why}"
+            case Standing.READY:
+                return self._ready_reason(name, found)
+            case Standing.TO_COME:
+                return f"needs {_some(waits_for)}"
+            case Standing.BLOCKED:
+                return f"blocked by {_some(self.blocked[name])}"
+            case Standing.LEFT_OUT:
+                return "not among the phases that this run is to do"
+            case _:
+                return ""
+
+    def _lock_reason(self, lock: LockWait) -> str:
+        """What a phase waits for and who has it; a phase that stands before it in line has it not yet."""
+        found = self.state.phase_states.get(lock.holder)
+        who = "held by" if found is None or found.status is PhaseStatus.IN_PROGRESS else "after"
+        return f"waits for {lock.resource}, {who} {lock.holder}"
+
+    def _ready_reason(self, name: str, found: PhaseState) -> str:
+        last = f"; before: {reason_of(found.cause, found.detail)}" if found.cause is not Cause.NONE else ""
+        if self.over:
+            return "not started: the run ended before its turn" + last
+        if not self.going_on:
+            return "starts when the run goes on" + last
+        return self.pauses.reason(name) + last
+
+
+class _Pauses:
+    """Why a ready phase that no lock holds up has not started yet."""
+
+    def __init__(self, state: ExecutionState, now: float) -> None:
+        self.state = state
+        self.now = now
+        delay = state.settings.get("wave_delay_seconds")
+        self.delay = float(delay) if isinstance(delay, int | float) else 0.0
+        self.gate = state.settings.get("gate") == "wave"
+        self.stopping = state.settings.get("fail_fast") is True and state.count(PhaseStatus.FAILED) > 0
+
+    def reason(self, name: str) -> str:
+        if self.stopping:
+            return "will not start: a phase failed, and fail_fast is on"
+        wave = self.state.graph.wave_of[name]
+        before = self.state.wave_starts.get(wave - 1)
+        if self.gate and wave > 1:
+            return f"waits for an agent, or for the end of wave {wave - 1}"
+        if before is not None and before + self.delay > self.now:
+            return f"wave {wave} starts in {seconds(before + self.delay - self.now)}"
+        if len(self.state.running) >= self.state.agent_limit > 0:
+            return f"waits for a free agent ({len(self.state.running)} of {self.state.agent_limit} at work)"
+        return "starts next"
+
+
+def _blocked(state: ExecutionState) -> Mapping[str, tuple[str, ...]]:
+    """For each phase that can never start the dead ends behind it, in plan order. Sets are kept as bits of a number,
+    so that a thousand phases behind a hundred failures cost no more than a few."""
+    dead = [name for name, found in state.phase_states.items() if _dead_end(state, name, found)]
+    if not dead:
+        return {}
+    bit = {name: 1 << place for place, name in enumerate(dead)}
+    reach: dict[str, int] = {}
+    named: dict[int, tuple[str, ...]] = {}
+    blocked: dict[str, tuple[str, ...]] = {}
+    for layer in state.graph.layers():
+        for name in layer:
+            bits = 0
+            for other in state.graph.edges[name]:
+                if not state.phase_states[other].satisfied:
+                    bits |= reach[other] | bit.get(other, 0)
+            reach[name] = bits
+            if bits:
+                if bits not in named:
+                    named[bits] = tuple(dead[place] for place in _places(bits))
+                blocked[name] = named[bits]
+    return blocked
+
+
+def _dead_end(state: ExecutionState, name: str, found: PhaseState) -> bool:
+    return not found.satisfied and (found.status is PhaseStatus.FAILED or not state.to_do(name))
+
+
+def _places(bits: int) -> Iterable[int]:
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits ^= lowest
+
+
+def _some(names: tuple[str, ...], shown: int = 4) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return " ".join(names[:shown]) + more

@@ -1,0 +1,232 @@
+"""A run as plain lines: one line for one fact, nothing redrawn. The reference for all other views.
+
+What it does: writes each event as `time verb phase words`, a heartbeat, and at the end what failed with the last lines
+of its log and what to do next.
+What it does not know: where lines are printed and when a heartbeat is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from wavecrew.models import events as ev
+from wavecrew.models.events import Event, Outcome
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.views.run_history import History
+from wavecrew.views.run_words import clock, label, listed, reason_of, seconds, short
+from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary, summarize
+from wavecrew.views.terminal_text import one_line, tail
+
+TAIL_LINES = 20
+"""How many log lines of a failed phase are shown at the end."""
+_TAILS = 10
+
+
+class PlainView:
+    """Plain lines of a run that is being watched. `history` are the events from before, if it is taken up.
+
+    Times count from the first event that is shown; a run that is taken up starts at zero again.
+    """
+
+    def __init__(self, history: Iterable[Event] = ()) -> None:
+        self._history = History(history)
+        self._started_at: float | None = None
+
+    def event(self, events: Sequence[Event], state: ExecutionState) -> list[str]:
+        """The lines of some events; `state` is the one after them."""
+        self._history.add(events)
+        if events and self._started_at is None:
+            self._started_at = events[0].at
+        return [
+            line for event in events for line in lines_for(event, state, self._started_at or 0.0, history=self._history)
+        ]
+
+    def beat(self, state: ExecutionState, now: float) -> str:
+        """The heartbeat."""
+        start = now if self._started_at is None else self._started_at
+        return heartbeat(summarize(state, now, alive=True, history=self._history), start)
+
+    def end(self, state: ExecutionState, now: float, logs: Mapping[str, str]) -> list[str]:
+        """The final block; `logs` are the ends of the logs of failed phases."""
+        return final_lines(summarize(state, now, history=self._history), logs)
+
+
+# -- one event --------------------------------------------------------------------------------------------------
+
+
+def lines_for(event: Event, state: ExecutionState, started_at: float, *, history: History | None = None) -> list[str]:
+    """The lines of one event; `state` is one that has taken it in. With a history the totals count earlier attempts."""
+    told = _run_words(event, state, history) or _attempt_words(event, state) or _phase_words(event, state)
+    if told is None:
+        return []
+    verb, words = told
+    return [f"{clock(event.at - started_at)} {verb:<6} {words}".rstrip()]
+
+
+def _run_words(event: Event, state: ExecutionState, history: History | None) -> tuple[str, str] | None:
+    match event:
+        case ev.RunStarted():
+            return "run", _opening(event)
+        case ev.CoordinatorStarted() if event.epoch > 1:
+            done = sum(found.satisfied for found in state.phase_states.values())
+            return "resume", f"{one_line(state.run)} done={done}/{len(state.phase_states)} jobs={event.agents}"
+        case ev.RunStopped():
+            totals = _totals(summarize(state, event.at, history=history))
+            return "stop", f"run reason={_value(event.reason)} {totals}"
+        case ev.RunFinished():
+            return "done", _totals(summarize(state, event.at, history=history))
+        case _:
+            return None
+
+
+def _opening(event: ev.RunStarted) -> str:
+    words = [one_line(event.run), f"plan={event.plan_digest[:7]}", f"phases={len(event.phases)}"]
+    if event.selected:
+        words.append(f"selected={len(event.selected)}")
+    for key, name in (("jobs", "max_parallel_agents"), ("agent", "agent")):
+        if name in event.settings:
+            words.append(f"{key}={_value(str(event.settings[name]))}")
+    return " ".join(words)
+
+
+def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
+    match event:
+        case ev.AttemptStarted():
+            default = state.settings.get("agent", event.agent)
+            other = "" if event.agent == default else f" agent={_value(event.agent)}"
+            return "start", f"{_label(state, event.phase)} attempt={event.attempt}{other}"
+        case ev.AttemptEnded():
+            return _ending(event, state)
+        case _:
+            return None
+
+
+def _ending(event: ev.AttemptEnded, state: ExecutionState) -> tuple[str, str]:
+    found = state.phase_states[event.phase]
+    same = found.attempts == event.attempt and found.started_at is not None
+    lasted = f" {seconds(event.at - found.started_at)}" if same and found.started_at is not None else ""
+    head = f"{_label(state, event.phase)}{lasted}"
+    if event.outcome is Outcome.SUCCEEDED:
+        return "pass", head + (f" files={len(event.outputs)}" if event.outputs else "")
+    if event.outcome is Outcome.STOPPED:
+        return "stop", f"{head} starts again when the run goes on"
+    why = one_line(reason_of(event.cause, event.detail))
+    if event.retry_at is None:
+        return "fail", f"{head} {why}"
+    verb = "lost" if event.outcome is Outcome.LOST else "retry"
+    return verb, f"{head} next={event.attempt + 1} in={seconds(event.retry_at - event.at)} {why}"
+
+
+def _phase_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
+    match event:
+        case ev.LockAwaited(phase=phase):
+            words = f"lock={_value(event.resource)} holder={_value(event.holder)}"
+            return "wait", f"{_label(state, phase)} {words}"
+        case ev.PhaseRefused(phase=phase):
+            return "fail", f"{_label(state, phase)} not started: {one_line(reason_of(event.cause, event.detail))}"
+        case ev.PhaseKept(phase=phase):
+            return "keep", f"{_label(state, phase)} from={_value(event.from_run)}"
+        case ev.PhaseSkipped(phase=phase):
+            return "skip", f"{_label(state, phase)} by={_value(event.by)} {one_line(event.reason)}"
+        case ev.PhaseReset(phase=phase):
+            return "reset", f"{_label(state, phase)} by={_value(event.by)} {one_line(event.reason)}"
+        case _:
+            return None
+
+
+def _label(state: ExecutionState, phase: str) -> str:
+    return label(phase, state.graph.nodes[phase].name)
+
+
+def _value(text: str) -> str:
+    """A value after an equals sign; in quotes if it holds blanks, so that a line can be taken apart again."""
+    line = one_line(text)
+    return f'"{line}"' if " " in line or not line else line
+
+
+def _totals(summary: Summary) -> str:
+    counts = summary.counts
+    words = [
+        f"passed={counts[Standing.PASSED]}",
+        f"failed={counts[Standing.FAILED]}",
+        f"blocked={counts[Standing.BLOCKED]}",
+    ]
+    left = sum(counts[standing] for standing in (Standing.READY, Standing.TO_COME))
+    others = {"kept": counts[Standing.KEPT], "skipped": counts[Standing.SKIPPED], "open": left}
+    words += [f"{word}={number}" for word, number in others.items() if number]
+    words += [f"retries={summary.retries}"] if summary.retries else []
+    words += [f"wall={seconds(summary.elapsed)}", f"work={seconds(summary.work)}"]
+    if summary.ratio is not None:
+        words.append(f"ratio={summary.ratio:.2f}")
+    return " ".join(words)
+
+
+# -- heartbeat and end ------------------------------------------------------------------------------------------
+
+
+def heartbeat(summary: Summary, started_at: float) -> str:
+    """One line that tells what is going on: done, at work, waiting for whom."""
+    parts = [f"{summary.done}/{summary.total} done"]
+    running = tuple(row.id for row in summary.of(Standing.RUNNING))
+    parts.append(f"{len(running)} running" + (f": {listed(running)}" if running else ""))
+    waiting = summary.of(Standing.WAITING)
+    if waiting:
+        more = f" +{len(waiting) - 4}" if len(waiting) > 4 else ""
+        parts.append("waiting " + ", ".join(_waiter(row) for row in waiting[:4]) + more)
+    for standing, word in ((Standing.RETRYING, "to retry"), (Standing.READY, "ready"), (Standing.FAILED, "failed")):
+        if summary.counts[standing]:
+            parts.append(f"{summary.counts[standing]} {word}")
+    if summary.left is not None:
+        parts.append(f"about {seconds(summary.left)} left")
+    return f"{clock(summary.now - started_at)} {'beat':<6} {' · '.join(parts)}"
+
+
+def _waiter(row: PhaseRow) -> str:
+    if row.lock is None:
+        return one_line(row.id)
+    return f"{one_line(row.id)} on {short(row.lock.resource)} ({one_line(row.lock.holder)})"
+
+
+def final_lines(summary: Summary, logs: Mapping[str, str], *, width: int | None = None) -> list[str]:
+    """After the end: each failed phase with why and the last lines of its log, then what to do next."""
+    return [*_failures(summary, logs, width), *next_lines(summary)]
+
+
+def _failures(summary: Summary, logs: Mapping[str, str], width: int | None) -> Iterator[str]:
+    failed = summary.of(Standing.FAILED)
+    for row in failed[:_TAILS]:
+        yield ""
+        yield f"failed {label(row.id, row.name)}: {one_line(row.reason)}"
+        shown = tail(logs.get(row.id, ""), TAIL_LINES, None if width is None else width - 4)
+        yield from (f"  | {line}".rstrip() for line in shown)
+        if not shown:
+            yield "  (its log is empty)" if row.attempts else "  (it was never started, so it has no log)"
+    if len(failed) > _TAILS:
+        yield ""
+        yield f"... and {len(failed) - _TAILS} more failed phases"
+    blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
+    if blocked:
+        yield ""
+        yield f"not started because of a failure: {listed(blocked, 12)}"
+
+
+def next_lines(summary: Summary) -> list[str]:
+    """The commands that are likely to come next."""
+    commands: list[str] = []
+    failed = [row for row in summary.of(Standing.FAILED) if row.attempts]
+    if failed:
+        commands.append(f"wavecrew logs {_argument(failed[0].id)}")
+    match summary.status:
+        case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
+            commands.append("wavecrew run" if summary.status is RunStatus.FAILED else "wavecrew run (goes on with it)")
+        case RunStatus.RUNNING:
+            commands.append("wavecrew status")
+        case RunStatus.SUCCEEDED:
+            commands.append("wavecrew report")
+    return [f"next: {' · '.join(commands)}"]
+
+
+def _argument(phase: str) -> str:
+    from shlex import quote
+
+    return quote(one_line(phase))

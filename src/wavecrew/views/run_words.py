@@ -1,0 +1,85 @@
+"""The words and times that all views of a run share.
+
+What it does: writes seconds and clock times, tells why an attempt failed, and names phases.
+What it does not know: what is written about, and how wide a screen is.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from wavecrew.models.events import Cause
+from wavecrew.views.terminal_text import one_line
+
+UNKNOWN: Final = "unknown"
+
+_PLAIN: Final = {
+    Cause.NONE: "no reason was recorded",
+    Cause.START: "it could not be started",
+    Cause.EXIT: "it ended with an error",
+    Cause.CHECK: "a check failed",
+    Cause.OUTPUTS: "declared outputs are missing",
+    Cause.TIMEOUT: "its time limit passed",
+    Cause.LOCK: "a lock could not be had",
+    Cause.LOST: "it died without leaving a result",
+    Cause.STOPPED: "stopped",
+}
+
+
+def seconds(amount: float | None) -> str:
+    """A length of time in at most two units: `4.5s`, `2m05s`, `1h02m`, `3d04h`. None is unknown and never zero."""
+    if amount is None:
+        return UNKNOWN
+    if amount < 59.95:
+        return f"{max(0.0, amount):.1f}s"
+    whole = round(amount)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes:02d}m"
+    return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def clock(amount: float) -> str:
+    """Time since the start, as a log writes it: `00:02.0`, `59:59.9`, `1:02:03.4`."""
+    tenths = round(max(0.0, amount) * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    small = f"{minutes:02d}:{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{small}" if hours else small
+
+
+def moment(at: float | None) -> str:
+    """A time of day with its date, in UTC, so that it reads the same everywhere."""
+    if at is None:
+        return UNKNOWN
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN
+
+
+def reason_of(cause: Cause, detail: str) -> str:
+    """Why an attempt did not succeed. A detail speaks for itself, but for a check, which fails like any command."""
+    if not detail:
+        return _PLAIN[cause]
+    return f"check: {detail}" if cause is Cause.CHECK else detail
+
+
+def label(phase: str, name: str) -> str:
+    """Id and name on one line; the id alone if the name says no more."""
+    return one_line(phase if name in ("", phase) else f"{phase} {name}")
+
+
+def short(resource: str) -> str:
+    """The last part of a path, for lists that have no room for all of it."""
+    return one_line(resource.rstrip("/").rpartition("/")[2] or resource)
+
+
+def listed(names: tuple[str, ...], shown: int = 6) -> str:
+    """Some ids in a row, and how many more there are."""
+    more = f" +{len(names) - shown}" if len(names) > shown else ""
+    return " ".join(one_line(name) for name in names[:shown]) + more

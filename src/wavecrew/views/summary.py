@@ -1,0 +1,151 @@
+"""A run at one moment, as every view shows it.
+
+What it does: folds the state of a run, with the time and what is known of its processes, into rows and totals: what is
+at work, what waits for whom, what a failure holds up, how long the rest may take.
+What it does not know: widths, signs, colours, and where the state comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.views.phase_rows import DONE, NO_PROGRESS, PhaseRow, Progress, Standing, phase_rows
+from wavecrew.views.run_forecast import Forecast, forecast
+from wavecrew.views.run_history import History
+
+__all__ = ["DONE", "PhaseRow", "Progress", "RunStatus", "Standing", "Summary", "summarize"]
+
+
+class RunStatus(StrEnum):
+    """Where a run stands as a whole."""
+
+    NOT_STARTED = "not started"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """Its coordinator left in good order; the run can be continued."""
+    INTERRUPTED = "interrupted"
+    """The events say that it runs, but nobody is in charge; the run can be continued."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything that a view of a run shows. Times are in seconds; None is unknown and never zero.
+
+    `done` counts passed, kept and skipped phases among the `total` that this run is to do. `work` is the time of all
+    attempts together, `ratio` how many times longer that is than the run took. Without a history `work` knows only
+    the latest attempt of each phase and is None if there were earlier ones.
+    """
+
+    run: str
+    plan_name: str
+    plan_path: str
+    plan_digest: str
+    status: RunStatus
+    now: float
+    started: float | None
+    ended: float | None
+    elapsed: float | None
+    idle: float
+    """How long nobody was at work on it, as far as a history tells; not part of `elapsed`."""
+    rows: tuple[PhaseRow, ...]
+    counts: Mapping[Standing, int]
+    done: int
+    total: int
+    agents: int
+    coordinator: str
+    stop_reason: str
+    retries: int
+    work: float | None
+    ratio: float | None
+    forecast: Forecast | None
+
+    def of(self, *standings: Standing) -> tuple[PhaseRow, ...]:
+        """The rows of some standings, in plan order."""
+        return tuple(row for row in self.rows if row.standing in standings)
+
+    @property
+    def left(self) -> float | None:
+        """About how long the rest will take."""
+        return self.forecast.left if self.forecast else None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `run` would go on with it."""
+        return self.status in (RunStatus.STOPPED, RunStatus.INTERRUPTED)
+
+
+def summarize(
+    state: ExecutionState,
+    now: float,
+    *,
+    alive: bool | None = None,
+    progress: Progress = NO_PROGRESS,
+    history: History | None = None,
+) -> Summary:
+    """The summary of a state at a moment. `alive` tells whether a coordinator is in charge of the run, if known."""
+    status = _status(state, alive, history)
+    going_on, over = status is RunStatus.RUNNING, status in (RunStatus.SUCCEEDED, RunStatus.FAILED)
+    rows = phase_rows(state, now, going_on=going_on, over=over, progress=progress)
+    counts = dict.fromkeys(Standing, 0)
+    for row in rows:
+        counts[row.standing] += 1
+    until = now if going_on else (_last(state, history) if state.end_time is None else state.end_time)
+    idle = history.idle_time(until) if history is not None and until is not None else 0.0
+    elapsed = max(0.0, until - state.start_time - idle) if until is not None and state.start_time is not None else None
+    work = history.work(until) if history is not None and until is not None else _work(rows)
+    return Summary(
+        run=state.run,
+        plan_name=state.plan_name,
+        plan_path=state.plan_path,
+        plan_digest=state.plan_digest,
+        status=status,
+        now=now,
+        started=state.start_time,
+        ended=state.end_time,
+        elapsed=elapsed,
+        idle=idle,
+        rows=rows,
+        counts=MappingProxyType(counts),
+        done=sum(counts[standing] for standing in DONE),
+        total=len(rows) - counts[Standing.LEFT_OUT],
+        agents=state.agent_limit,
+        coordinator=state.coordinator,
+        stop_reason=state.stop_reason,
+        retries=sum(max(0, row.attempts - 1) for row in rows),
+        work=work,
+        ratio=work / elapsed if work and elapsed else None,
+        forecast=forecast(state, now) if going_on else None,
+    )
+
+
+def _status(state: ExecutionState, alive: bool | None, history: History | None) -> RunStatus:
+    if state.start_time is None or state.epoch == 0:
+        return RunStatus.NOT_STARTED
+    if state.end_time is not None:
+        return RunStatus.SUCCEEDED if state.succeeded else RunStatus.FAILED
+    if state.stop_reason or (history is not None and not history.in_charge and not alive):
+        return RunStatus.STOPPED
+    return RunStatus.INTERRUPTED if alive is False else RunStatus.RUNNING
+
+
+def _last(state: ExecutionState, history: History | None) -> float | None:
+    """The last moment that anything is known of."""
+    if history is not None and history.last is not None:
+        return history.last
+    times = (time for found in state.phase_states.values() for time in (found.started_at, found.ended_at))
+    return max((time for time in times if time is not None), default=state.start_time)
+
+
+def _work(rows: Iterable[PhaseRow]) -> float | None:
+    work = 0.0
+    for row in rows:
+        if row.attempts > 1:
+            return None
+        work += row.elapsed or 0.0
+    return work
