@@ -41,10 +41,10 @@ def test_wc101_names_both_places() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "meant"),
-    [("html-writer", None), ("htlm", "04"), ("HTML", "04"), ("4", "04"), ("Html Pages", "05"), ("5", "05")],
+    [("html-writer", None), ("htlm", "04"), ("HTML", "04"), ("4", "04"), ("Html Pages", "05"), ("6", "006")],
 )
 def test_wc102_guesses_what_was_meant(wanted: str, meant: str | None) -> None:
-    named = (phase("04", title="html"), phase("05", title="html pages"))
+    named = (phase("04", title="html"), phase("05", title="html pages"), phase("006", title="cli"))
     finding = only("WC102", *named, phase("07", wanted))
     assert finding.message == f'phase 07 needs "{wanted}", which does not exist'
     assert finding.phases == ("07",)
