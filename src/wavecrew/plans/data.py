@@ -122,12 +122,11 @@ class _Composer:
         self.count += 1
         if self.count > self.most:
             raise self._refusal(f"more than {self.most} values", event)
-        if getattr(event, "tag", None) and not isinstance(event, yaml.ScalarEvent):
-            raise self._refusal(f"tags such as {str(event.tag)[:60]} are not allowed here", event)
-        line, column = event.start_mark.line + self.first_line, event.start_mark.column + 1
+        tag = getattr(event, "tag", None)
+        if tag and tag != "!":
+            raise self._refusal(f"tags such as {str(tag)[:60]} are not allowed here", event)
+        line, column = self._position(event)
         if isinstance(event, yaml.ScalarEvent):
-            if event.tag and event.tag != "!":
-                raise self._refusal(f"tags such as {event.tag[:60]} are not allowed here", event)
             self._place(Node(self._scalar(event), line, column, quoted=event.style is not None))
             return
         node = Node([] if isinstance(event, yaml.SequenceStartEvent) else {}, line, column)
@@ -159,8 +158,11 @@ class _Composer:
             top.key = None
 
     def _refusal(self, reason: str, event: yaml.Event) -> DataError:
+        return DataError(reason, *self._position(event))
+
+    def _position(self, event: yaml.Event) -> tuple[int, int]:
         mark = event.start_mark
-        return DataError(reason, mark.line + self.first_line, mark.column + 1)
+        return (mark.line + self.first_line, mark.column + 1) if mark is not None else (self.first_line, 0)
 
 
 # -- JSON and TOML ----------------------------------------------------------------------------------------------

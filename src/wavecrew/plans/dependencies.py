@@ -128,11 +128,18 @@ def parse_dependencies(text: str, *, identifiers: bool = False) -> Dependencies:
         return Dependencies(none=True)
     if _is_identifier(text) and (identifiers or text.casefold().endswith(".md")):
         return _identified(text.strip())
+    text = _GLUED.sub(r"\1 \2", text)
     for clause in _clauses(_without_remarks(text)):
         _read_clause(clause, found)
     none = found.none and not found.references and not found.all_previous
     return Dependencies(
-        tuple(found.references), found.all_previous, found.previous, tuple(found.excepted), tuple(found.soft), none, tuple(found.external)
+        tuple(found.references),
+        found.all_previous,
+        found.previous,
+        tuple(found.excepted),
+        tuple(found.soft),
+        none,
+        tuple(found.external),
     )
 
 
@@ -140,9 +147,13 @@ def _prepared(text: str) -> str:
     """Links give their words if these carry a number, else the document that they lead to."""
     targets = link_targets(text)
     words = plain_text(text)
-    if len(targets) == 1 and not any(character.isdigit() for character in words) and targets[0].casefold().endswith(".md"):
+    if (
+        len(targets) == 1
+        and not any(character.isdigit() for character in words)
+        and targets[0].casefold().endswith(".md")
+    ):
         return f"{targets[0].rpartition('/')[2]}"
-    return _GLUED.sub(r"\1 \2", words.strip().rstrip("."))
+    return words.strip().rstrip(".")
 
 
 _GLUED: Final = re.compile(r"(?<!\w)(phase|milestone|stage|step|task|sprint|story|part)[_-]?(?=\d)(\d)", re.IGNORECASE)
@@ -204,7 +215,9 @@ def _closing(text: str, start: int) -> int:
 
 def _holds_list(text: str) -> bool:
     """Whether a text is nothing but references: `1-4`, `Phase 2`, `#3, #5`."""
-    rest = _TOKEN.sub(lambda found: "" if found.lastgroup in ("unit", "id", "compact", "version") else found.group(), text)
+    rest = _TOKEN.sub(
+        lambda found: "" if found.lastgroup in ("unit", "id", "compact", "version") else found.group(), text
+    )
     return rest != text and not _LISTING_WORDS.sub("", rest) and not _VERSION.search(text)
 
 
@@ -213,7 +226,9 @@ def _ends_with_reference(text: str) -> bool:
     return any(kind == "id" for kind, _, _ in _tokens(clause))
 
 
-_CLAUSE: Final = re.compile(r"[;；。\n]|\.[ ]|[ ](?:but|however|although|aber|mais|pero|mas|но)[ ]|[ ](?:[–-](?![ ]*(?:[^\W\d_]{3,12}[ ])?#?\d)|—|--)[ ]|，但|→|=>")
+_CLAUSE: Final = re.compile(
+    r"[;；。\n]|\.[ ]|[ ](?:but|however|although|aber|mais|pero|mas|но)[ ]|[ ](?:[–-](?![ ]*(?:[^\W\d_]{3,12}[ ])?#?\d)|—|--)[ ]|，但|→|=>"
+)
 
 
 def _clauses(text: str) -> Iterator[str]:
@@ -226,8 +241,12 @@ def _clauses(text: str) -> Iterator[str]:
 # -- tokens -----------------------------------------------------------------------------------------------------
 
 _UNIT_PATTERN: Final = "|".join(sorted((re.escape(word) for word in UNITS), key=len, reverse=True))
-_CJK_UNIT_PATTERN: Final = "|".join(sorted((re.escape(word) for word in UNITS if ord(word[0]) > 0x2E7F), key=len, reverse=True))
-_VERSION: Final = re.compile(r"v\d+(?:\.[\dx]+)*(?!\w)|\d+\.\d+\.\d+(?:\+|-\w+)?|\d+(?:\.\d+)*\+|[<>=~^]=?[ ]?\d[\d.]*", re.IGNORECASE)
+_CJK_UNIT_PATTERN: Final = "|".join(
+    sorted((re.escape(word) for word in UNITS if ord(word[0]) > 0x2E7F), key=len, reverse=True)
+)
+_VERSION: Final = re.compile(
+    r"v\d+(?:\.[\dx]+)*(?!\w)|\d+\.\d+\.\d+(?:\+|-\w+)?|\d+(?:\.\d+)*\+|[<>=~^]=?[ ]?\d[\d.]*", re.IGNORECASE
+)
 _TOKEN: Final = re.compile(
     rf"(?P<unit>(?:(?<!\w)(?:user |work )?(?:{_UNIT_PATTERN})(?!\w)|{_CJK_UNIT_PATTERN}))"
     rf"|(?P<version>(?<![\w.])(?:v\d+(?:\.[\dx]+)*(?!\w)|\d+(?:\.\d+)*\+(?!\w)|[<>=~^]=?[ ]?\d[\d.]*))"
@@ -247,7 +266,9 @@ def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
         kind, value = found.lastgroup or "other", found.group()
         if kind == "compact" and not _CAPITALS.match(value) and "-" not in value[:6]:
             kind = "word"
-        if kind == "compact" and value.casefold().startswith(("#step-", "#phase-", "#task-", "step-", "phase-", "task-")):
+        if kind == "compact" and value.casefold().startswith(
+            ("#step-", "#phase-", "#task-", "step-", "phase-", "task-")
+        ):
             kind = "slug"
         yield kind, value, found.start()
 
@@ -256,8 +277,12 @@ def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
 
 _NUMERALS: Final = {character: str(number) for number, character in enumerate("〇一二三四五六七八九十")}
 _LETTER_ID: Final = re.compile(r"(?:[A-Z]|[IVX]{1,5})$")
-_NUMBER_WORDS: Final = {word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())}
-_FILLERS: Final = frozenset({"both", "beide", "beiden", "deux", "ambas", "ambos", "id", "ids", "no", "number", "nr", "第"})
+_NUMBER_WORDS: Final = {
+    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
+}
+_FILLERS: Final = frozenset(
+    {"both", "beide", "beiden", "deux", "ambas", "ambos", "id", "ids", "no", "number", "nr", "第"}
+)
 
 
 def _read_clause(clause: str, found: _Found) -> None:
@@ -278,13 +303,18 @@ def _read_clause(clause: str, found: _Found) -> None:
 
 def _switches(clause: str) -> list[tuple[int, _Mode]]:
     """Where the meaning of the clause turns: from "not", "before", "ideally" on, references do not count as usual."""
-    marks = [(match.start(), _Mode.EXCEPT if _EXCEPT.match(match.group()) else _Mode.OFF) for match in _OFF.finditer(clause)]
+    marks = [
+        (match.start(), _Mode.EXCEPT if _EXCEPT.match(match.group()) else _Mode.OFF) for match in _OFF.finditer(clause)
+    ]
     marks += [(match.start(), _Mode.SOFT) for match in _SOFT.finditer(clause)]
     marks += [(position, _Mode.HARD) for position in _comma_ends(clause, bool(marks))]
     return sorted(marks, key=lambda mark: mark[0])
 
 
-_NEW_THOUGHT: Final = re.compile(r"[,，][ ]*(?:and |und )?(?:then |also )?(?:depends?|requires?|needs?|after|blocked|must|benötigt|nach)\b", re.IGNORECASE)
+_NEW_THOUGHT: Final = re.compile(
+    r"[,，][ ]*(?:and |und )?(?:then |also )?(?:depends?|requires?|needs?|after|blocked|must|benötigt|nach)\b",
+    re.IGNORECASE,
+)
 
 
 def _comma_ends(clause: str, marked: bool) -> Iterator[int]:
@@ -294,10 +324,15 @@ def _comma_ends(clause: str, marked: bool) -> Iterator[int]:
 
 def _is_pure(clause: str) -> bool:
     """Whether a clause is a bare list of ids: `1, 2 and 4`."""
-    return all(kind in ("unit", "id", "compact", "joint", "span", "slug") or value == _SOFT_MARK for kind, value, _ in _tokens(clause))
+    return all(
+        kind in ("unit", "id", "compact", "joint", "span", "slug") or value == _SOFT_MARK
+        for kind, value, _ in _tokens(clause)
+    )
 
 
-_AMOUNTS: Final = frozenset("week weeks day days hour hours min minutes month months percent people times users items files".split())
+_AMOUNTS: Final = frozenset(
+    "week weeks day days hour hours min minutes month months percent people times users items files".split()
+)
 
 
 @dataclass(slots=True)
@@ -388,7 +423,9 @@ _VERBS: Final = re.compile(
     r"(?:depends? (?:up)?on|requires?|needs?|after|blocked by|builds on|waits for|follows|completion of|complete|finish|hängt ab von|nach)[ :]+",
     re.IGNORECASE,
 )
-_NO_NAMES: Final = re.compile(r"(?:can|may|might|must|should|is|are|runs?|starts?|this|it|to be|tbd|kann|peut|puede)\b", re.IGNORECASE)
+_NO_NAMES: Final = re.compile(
+    r"(?:can|may|might|must|should|is|are|runs?|starts?|this|it|to be|tbd|kann|peut|puede)\b", re.IGNORECASE
+)
 
 
 def _read_words(clause: str, head: str, found: _Found) -> None:

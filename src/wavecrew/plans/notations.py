@@ -71,11 +71,22 @@ class Title:
     separated: bool = True
 
 
-_LEADING_UNIT: Final = re.compile(r"\[?(?P<unit>[^\W\d_]{2,16})(?P<gap>[ ]?[-–—:_][ ]?|[ ]*[#№]?(?:[Nn][°ºo]\.?)?[ ]?)(?P<rest>.*)", re.DOTALL)
-_ID: Final = re.compile(rf"(?P<id>\d{{2,4}}-\d{{1,4}}[a-z]?(?!\w)|{NUMBER}|[A-Za-z]{{1,9}}(?!\w))(?:[ ]?(?:/|of|von|de)[ ]?\d{{1,4}}(?![\w.]))?")
-_ORDINAL: Final = re.compile(r"第?[ ]?(?P<id>\d{1,4}|[〇一二三四五六七八九十]{1,3})[ ]?(?:[.个個つ]|st|nd|rd|th)?[ ]?(?P<rest>.*)", re.DOTALL)
-_COMPACT: Final = re.compile(r"(?P<letters>[A-Z]{1,4})-?(?P<number>\d{1,6}(?:\.\d{1,4}){0,3}[a-z]?)(?P<rest>[ ]?[:：.)\]–—|-].*|[ ]+[^ ].*|$)", re.DOTALL)
-_NUMBERED: Final = re.compile(rf"(?P<id>\d{{2,4}}-\d{{2,4}}|{NUMBER})(?P<rest>[ ]?[.)：:–—|-][ ]?.*|[ ]+\S.*)", re.DOTALL)
+_LEADING_UNIT: Final = re.compile(
+    r"\[?(?P<unit>[^\W\d_]{2,16})(?P<gap>[ ]?[-–—:_][ ]?|[ ]*[#№]?(?:[Nn][°ºo]\.?)?[ ]?)(?P<rest>.*)", re.DOTALL
+)
+_ID: Final = re.compile(
+    rf"(?P<id>\d{{2,4}}-\d{{1,4}}[a-z]?(?!\w)|{NUMBER}|[A-Za-z]{{1,9}}(?!\w))(?:[ ]?(?:/|of|von|de)[ ]?\d{{1,4}}(?![\w.]))?"
+)
+_ORDINAL: Final = re.compile(
+    r"第?[ ]?(?P<id>\d{1,4}|[〇一二三四五六七八九十]{1,3})[ ]?(?:[.个個つ]|st|nd|rd|th)?[ ]?(?P<rest>.*)", re.DOTALL
+)
+_COMPACT: Final = re.compile(
+    r"(?P<letters>[A-Z]{1,4})-?(?P<number>\d{1,6}(?:\.\d{1,4}){0,3}[a-z]?)(?P<rest>[ ]?[:：.)\]–—|-].*|[ ]+[^ ].*|$)",
+    re.DOTALL,
+)
+_NUMBERED: Final = re.compile(
+    rf"(?P<id>\d{{2,4}}-\d{{2,4}}|{NUMBER})(?P<rest>[ ]?[.)：:–—|-][ ]?.*|[ ]+\S.*)", re.DOTALL
+)
 
 
 def parse_title(text: str) -> Title | None:
@@ -89,8 +100,7 @@ def _unit_first(text: str) -> Title | None:
     for unit in _CJK_UNITS:
         if text.startswith(unit):
             return _with_id(UNITS[unit], text[len(unit) :].lstrip(" #"))
-    lowered = text.casefold()
-    if lowered.startswith(("user story ", "work package ")):
+    if text.casefold().startswith(("user story ", "work package ")):
         text = text.partition(" ")[2]
     found = _LEADING_UNIT.match(text)
     unit = UNITS.get(found.group("unit").casefold()) if found else None
@@ -103,13 +113,13 @@ def _with_id(unit: str, text: str) -> Title | None:
     found = _ID.match(text)
     if not found:
         return _with_numeral(unit, text)
-    written, rest = found.group("id"), text[found.end() :]
+    written = str(found.group("id"))
+    rest = text[found.end() :]
     if not written[0].isdigit():
-        converted = _letters_as_id(written)
         closed = not rest.strip() or rest.lstrip()[:1] in _SEPARATORS + "("
-        if converted is None or not closed:
+        written = (_letters_as_id(written) if closed else None) or ""
+        if not written:
             return None
-        written = converted
     return _titled(unit, written, rest)
 
 
@@ -207,11 +217,13 @@ _STATUS: Final = frozenset(
     " выполнено готово завершено".split()
 )
 _CALENDAR: Final = re.compile(
-    r"(?:weeks?|wks?|days?|sprints?|months?|woche|wochen|tag|semaine|semana|неделя|第|q[1-4]|kw|w|d)[ ]?\d{0,4}.{0,24}$", re.IGNORECASE
+    r"(?:weeks?|wks?|days?|sprints?|months?|woche|wochen|tag|semaine|semana|неделя|第|q[1-4]|kw|w|d)[ ]?\d{0,4}.{0,24}$",
+    re.IGNORECASE,
 )
 _LABELLED: Final = re.compile(r"[^\W\d_][\w ]{1,20}[:：]")
 _DEPENDING: Final = re.compile(
-    r"(?:depends?|dependent|requires?|needs?|after|blocked by|prereq|follows|parallel|independent|依赖|依存|의존|nach|braucht)\b", re.IGNORECASE
+    r"(?:depends?|dependent|requires?|needs?|after|blocked by|prereq|follows|parallel|independent$|依赖|依存|의존|nach|braucht)\b",
+    re.IGNORECASE,
 )
 _PRIORITY: Final = re.compile(r"p[0-5]$|(?:high|medium|low|critical)(?: priority| risk)?$", re.IGNORECASE)
 
@@ -262,8 +274,11 @@ def _opening_bracket(text: str) -> int:
 
 def _is_status(text: str) -> bool:
     text = _trimmed(text).casefold()
-    return text in _STATUS or text.partition(" ")[0].rstrip(",;:-") in ("completed", "done", "complete") and len(text) < 40 and not any(
-        UNITS.get(word) for word in text.split()
+    return (
+        text in _STATUS
+        or text.partition(" ")[0].rstrip(",;:-") in ("completed", "done", "complete")
+        and len(text) < 40
+        and not any(UNITS.get(word) for word in text.split())
     )
 
 
@@ -305,7 +320,9 @@ def slug(text: str) -> str:
     return "-".join(words)[:80]
 
 
-_FILE_UNIT: Final = re.compile(r"(?:^|[-_. ])(?P<unit>[^\W\d_]{3,16})[-_ ]?(?P<id>\d{1,6}(?:\.\d{1,4})*[a-z]?)(?=[-_. ]|$)")
+_FILE_UNIT: Final = re.compile(
+    r"(?:^|[-_. ])(?P<unit>[^\W\d_]{3,16})[-_ ]?(?P<id>\d{1,6}(?:\.\d{1,4})*[a-z]?)(?=[-_. ]|$)"
+)
 _FILE_NUMBER: Final = re.compile(r"(?P<id>\d{1,9}(?:\.\d{1,4})*[a-z]?|[a-z]{1,3}\d{1,6})(?=[-_. ]|$)")
 _FILE_PAIR: Final = re.compile(r"(?P<id>\d{1,4}(?:\.\d{1,4})*-\d{1,4}[a-z]?)(?=[-_. ]|$)")
 

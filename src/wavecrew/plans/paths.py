@@ -156,7 +156,11 @@ def clean_path(text: str) -> str | None:
 def _is_path(text: str) -> bool:
     if not text or len(text) > 400 or "://" in text or text.startswith(("@", "$", "-", "#", "%", "...")):
         return False
-    if "$" in text or not text.isprintable() or _FOREIGN.search(text.replace("(", "", 1).replace(")", "", 1) if "/(" in text else text):
+    if (
+        "$" in text
+        or not text.isprintable()
+        or _FOREIGN.search(text.replace("(", "", 1).replace(")", "", 1) if "/(" in text else text)
+    ):
         return False
     name = text.rstrip("/").rpartition("/")[2]
     if not name.strip("."):

@@ -1,0 +1,281 @@
+"""What is said about phases outside of them: summary tables, sentences, diagrams.
+
+What it does: reads, in an overview document or around the sections of a plan, tables with a row per phase, sentences
+such as `Phase 3 depends on Phase 2`, mermaid graphs and rows of arrows.
+What it does not know: which phases exist; it hands back drafts that name the phases they speak about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from wavecrew.errors import Place
+from wavecrew.plans.dependencies import Dependencies, Reference, parse_dependencies
+from wavecrew.plans.draft import DependencyField, Draft, Statement
+from wavecrew.plans.durations import parse_duration
+from wavecrew.plans.labels import Kind, kind_of, normal_label
+from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, plain_text
+from wavecrew.plans.notations import UNITS, Title, clean_name, loose_id, parse_title
+
+TABLE: Final = -10
+SENTENCE: Final = -11
+DIAGRAM: Final = -12
+_ID_COLUMNS: Final = frozenset({"#", "no", "no.", "nr", "id", "number", "序号", "번호", "num", "№", ""})
+_NAME_COLUMNS: Final = frozenset(
+    "name title description focus goal summary deliverable what 名称 标题 내용 이름 内容 目标 titel nom nombre".split()
+)
+_LONGEST: Final = 500
+
+
+def remarks(file: str, row: Sequence[Block], skip: Iterable[tuple[int, int]] = ()) -> list[Draft]:
+    """Everything that blocks outside of `skip` (ranges of positions) say about phases."""
+    hidden = {position for start, end in skip for position in range(start, end)}
+    found: list[Draft] = []
+    for position, block in enumerate(row):
+        if isinstance(block, Table):
+            found.extend(table_rows(file, block))
+        elif position in hidden or isinstance(block, Heading):
+            continue
+        elif isinstance(block, Fence):
+            found.extend(_fence(file, block))
+        else:
+            found.extend(_sentence(file, block))
+    return found
+
+
+# -- tables -----------------------------------------------------------------------------------------------------
+
+
+def table_rows(file: str, table: Table) -> list[Draft]:
+    """A draft for each row that names a phase; empty when the table is about something else."""
+    labels = [normal_label(plain_text(cell)) for cell in table.header]
+    key = next((column for column, label in enumerate(labels) if _is_key(label)), None)
+    if key is None:
+        return []
+    kinds = {column: kind_of(plain_text(cell)) for column, cell in enumerate(table.header) if column != key}
+    name = next((column for column, label in enumerate(labels) if label in _NAME_COLUMNS), None)
+    found = []
+    for row in table.rows:
+        draft = _row_draft(Place(file, row.line, 1), row.cells, key, labels[key], name)
+        if draft is not None:
+            _row_values(draft, row.cells, kinds, table.header)
+            found.append(draft)
+    return found
+
+
+def _is_key(label: str) -> bool:
+    return label in _ID_COLUMNS or UNITS.get(label.partition(" ")[0]) is not None and kind_of(label) is None
+
+
+def _row_draft(place: Place, cells: Sequence[str], key: int, label: str, name: int | None) -> Draft | None:
+    cell = plain_text(cells[key]) if key < len(cells) else ""
+    title = parse_title(cell) or _bare_id(cell)
+    if title is None:
+        return None
+    unit = title.unit or UNITS.get(label.partition(" ")[0], "")
+    given = clean_name(plain_text(cells[name]))[0] if name is not None and name < len(cells) else ""
+    return Draft(title.id, title.name or given, unit, place=place)
+
+
+_BARE_ID: Final = re.compile(r"\d{1,6}(?:\.\d{1,4}){0,3}[a-z]?$|[A-Z]{1,3}-?\d{1,4}$")
+
+
+def _bare_id(cell: str) -> Title | None:
+    if _BARE_ID.match(cell):
+        return Title("", cell, "")
+    number, _, name = cell.partition(" ")
+    return Title("", number.rstrip("."), name) if _BARE_ID.match(number.rstrip(".")) and len(cell) < 100 else None
+
+
+def _row_values(draft: Draft, cells: Sequence[str], kinds: dict[int, Kind | None], header: Sequence[str]) -> None:
+    for column, kind in kinds.items():
+        text = plain_text(cells[column]) if column < len(cells) else ""
+        if kind is Kind.DEPENDS and text:
+            meaning = parse_dependencies(cells[column])
+            draft.dependencies.append(DependencyField([Statement(meaning, text, draft.place)], TABLE))
+        elif kind is Kind.ESTIMATE and draft.estimate is None:
+            title = header[column].casefold()
+            bare = (
+                "hour"
+                if any(word in title for word in ("hour", "hrs", "(h)", "工时", "時間"))
+                else "day"
+                if "days" in title
+                else ""
+            )
+            draft.estimate = parse_duration(text, bare=bare)
+
+
+# -- sentences --------------------------------------------------------------------------------------------------
+
+_VERB: Final = re.compile(
+    r"(?:\b(?:depends? (?:up)?on|requires?|needs|is blocked by|blocked by|(?:should|must|can|to) (?:come|start|run|begin|follow|only start)s?(?: only)?(?: after)?"
+    r"|comes? after|starts? after|follows|builds on|waits for|after|independent|no dependenc(?:y|ies)|hängt ab von|benötigt|dépend de|depende de|зависит от)\b"
+    r"|依赖(?:于)?|需要|의존|に依存)",
+    re.IGNORECASE,
+)
+_MARKERS: Final = re.compile(r"[^\w(\[（第]*")
+
+
+def _sentence(file: str, text: Text) -> Iterator[Draft]:
+    for sentence in text.text[:_LONGEST].split(". "):
+        yield from _subject_and_verb(file, plain_text(sentence), Place(file, text.line, text.column))
+
+
+def _subject_and_verb(file: str, sentence: str, place: Place) -> Iterator[Draft]:
+    verb = _VERB.search(sentence)
+    if not verb or verb.start() == 0:
+        return
+    subject = sentence[: verb.start()]
+    if len(subject) > 120:
+        return
+    reference = _subject(subject)
+    if reference is None:
+        return
+    meaning = parse_dependencies(sentence[verb.start() :])
+    if not meaning.stated and not any(item.named for item in meaning.references):
+        return
+    yield Draft(
+        reference.text, unit=reference.unit, place=place, aliases=_words_of(subject),
+        dependencies=[DependencyField([Statement(meaning, sentence, place)], SENTENCE)],
+    )  # fmt: skip
+
+
+def _subject(text: str) -> Reference | None:
+    """The one phase that a sentence begins with: `Phase 3 (API)`, `**Foundational (Phase 2)**:`."""
+    start = _MARKERS.match(text)
+    text = text[start.end() :] if start else text
+    meaning = parse_dependencies(text.split("←")[0].split("<-")[0].rstrip(" :-–—,("))
+    references = [reference for reference in meaning.references if not reference.last]
+    numbered = [reference for reference in references if not reference.named]
+    if len(numbered) > 1 and not numbered[0].sure:
+        numbered = numbered[1:]
+    if len(numbered) == 1 and numbered[0].unit:
+        return numbered[0]
+    named = [reference for reference in references if reference.named]
+    return named[0] if len(named) == 1 and not numbered and len(named[0].text) < 60 else None
+
+
+def _words_of(subject: str) -> list[str]:
+    bare = subject.strip(" :-–—*").split("(")[0].strip()
+    return [bare] if bare else []
+
+
+# -- diagrams ---------------------------------------------------------------------------------------------------
+
+_PROSE_FENCES: Final = frozenset({"", "text", "txt", "ascii", "plain", "plaintext", "diagram", "mermaid", "graph"})
+
+
+def _fence(file: str, fence: Fence) -> Iterator[Draft]:
+    words = fence.info.casefold().split()
+    if (words[0] if words else "") not in _PROSE_FENCES or len(fence.text) > 100_000:
+        return
+    lines = fence.text.split("\n")
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if (words and words[0] == "mermaid") or first.startswith(("graph ", "flowchart ")):
+        yield from _mermaid(file, lines, fence.line)
+        return
+    sentences = [
+        found
+        for offset, line in enumerate(lines)
+        for found in _subject_and_verb(file, line.strip(), Place(file, fence.line + offset + 1))
+    ]
+    yield from sentences
+    if not sentences:
+        yield from _arrows(file, lines, fence.line + 1)
+
+
+_ARROW: Final = re.compile(r"[ ]*(?:-{2,}>|={2,}>|-\.{1,3}->|--[^->|\n]{1,40}-->|-{3,})[ ]*(?:\|[^|\n]{0,60}\|[ ]*)?")
+_NODE: Final = re.compile(
+    r"(?P<id>[\w.-]{1,60})[ ]*(?:[\[({>]{1,3}\"?(?P<label>[^\])}\"\n]{0,200})\"?[\])}]{1,3})?(?::::\w+)?[ ;]*$"
+)
+
+
+def _mermaid(file: str, lines: Sequence[str], first_line: int) -> Iterator[Draft]:
+    labels: dict[str, str] = {}
+    edges: list[tuple[str, str, int]] = []
+    for offset, line in enumerate(lines):
+        parts = [[_node(name, labels) for name in part.split("&")] for part in _ARROW.split(line.strip()[:_LONGEST])]
+        for sources, targets in zip(parts, parts[1:], strict=False):
+            if "-." in line:
+                continue  # a dotted arrow is a remark
+            edges += [
+                (source, target, first_line + offset + 1)
+                for source in sources
+                for target in targets
+                if source and target
+            ]
+    for source, target, line_number in edges[:5000]:
+        before, after = _named_node(source, labels), _named_node(target, labels)
+        if before is not None and after is not None:
+            yield _edge(file, before, after, line_number)
+
+
+def _node(text: str, labels: dict[str, str]) -> str:
+    found = _NODE.match(text.strip())
+    if not found:
+        return ""
+    if found.group("label"):
+        labels.setdefault(found.group("id"), found.group("label").replace("<br/>", " ").replace("<br>", " "))
+    return found.group("id")
+
+
+def _named_node(name: str, labels: dict[str, str]) -> Reference | None:
+    for text in filter(None, (labels.get(name), name)):
+        title = parse_title(text)
+        if title is not None and title.unit:
+            return Reference(title.id, unit="" if title.unit.isupper() else title.unit)
+    label = labels.get(name, "")
+    return Reference(label or name, named=True, sure=False)
+
+
+def _edge(file: str, before: Reference, after: Reference, line: int) -> Draft:
+    place = Place(file, line, 1)
+    statement = Statement(Dependencies((before,)), f"{before} -> {after}", place)
+    return Draft(
+        after.text,
+        unit=after.unit,
+        place=place,
+        aliases=[after.text],
+        dependencies=[DependencyField([statement], DIAGRAM)],
+    )
+
+
+_TEXT_ARROW: Final = re.compile(r"[ ]*(?:[-─—═=]{1,6}[>►▶→]|→|⟶|⇒|➜|➔|▶|►)[ ]*")
+_DOWN: Final = frozenset("↓▼|│┃v V⬇")
+
+
+def _arrows(file: str, lines: Sequence[str], first_line: int) -> Iterator[Draft]:
+    """`Phase 1 -> Phase 2`, and phases above each other with arrows down between them."""
+    above: Reference | None = None
+    arrow = False
+    for offset, line in enumerate(lines):
+        bare = line.strip()
+        if bare and not set(bare) - _DOWN:
+            arrow = True
+            continue
+        groups = [_references(part) for part in _TEXT_ARROW.split(bare[:_LONGEST])]
+        for sources, targets in zip(groups, groups[1:], strict=False):
+            for source in sources:
+                yield from (_edge(file, source, target, first_line + offset) for target in targets)
+        single = groups[0][0] if len(groups) == 1 and len(groups[0]) == 1 else None
+        if single is not None and above is not None and arrow:
+            yield _edge(file, above, single, first_line + offset)
+        if bare:
+            above, arrow = single, False
+
+
+def _references(text: str) -> list[Reference]:
+    bare = text.strip(" │|├└┌┐─[]")
+    found = (
+        parse_dependencies(bare).references or parse_dependencies(text.replace("(", " ").replace(")", " ")).references
+    )
+    return [reference for reference in found if not reference.named and reference.unit and not reference.last]
+
+
+def same_phase(remark: Draft, draft: Draft) -> bool:
+    """Whether a remark speaks about a phase by its number."""
+    return loose_id(remark.id) == loose_id(draft.id) and (
+        not remark.unit or not draft.unit or remark.unit == draft.unit
+    )

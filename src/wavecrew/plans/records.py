@@ -1,0 +1,253 @@
+"""Phases written as data: the front matter of a document, and the entries of a JSON, YAML or TOML plan.
+
+What it does: reads the keys of a phase (`id`, `needs`, `writes`, `estimate`, `checks`, ...) and what they are called in
+other formats into a draft, and says what is misspelt or has the wrong shape.
+What it does not know: where the data came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from wavecrew.errors import Place, Severity
+from wavecrew.plans.data import Node
+from wavecrew.plans.dependencies import Dependencies, parse_dependencies
+from wavecrew.plans.draft import DependencyField, Draft, Findings, Statement, shown
+from wavecrew.plans.durations import parse_duration
+from wavecrew.plans.notations import parse_title
+from wavecrew.plans.paths import Use, clean_path, read_paths
+from wavecrew.plans.sections import report_estimate
+
+_ALIASES: Final = {
+    "dependencies": "needs depends_on dependencies depends-on dependson depends dependency deps requires prerequisites prerequisite"
+    " blocked_by blocked-by blockedby after predecessors prereqs dependsOn blockedBy",
+    "outputs": "writes outputs output files_modified files files_to_create files_to_modify creates modifies deliverables artifacts"
+    " output_files files_created expected_outputs",
+    "reads": "reads inputs read_files files_read context_files",
+    "locks": "locks",
+    "estimate": "estimate estimated_time estimated_hours effort duration time_estimate estimated_effort estimated_duration hours"
+    " estimation estimatedTime estimatedHours estimate_hours effort_hours",
+    "checks": "checks verify_commands",
+    "command": "command",
+    "agent": "agent",
+    "timeout": "timeout timeout_seconds",
+    "retries": "retries",
+    "name": "name title",
+    "id": "id",
+    "description": "description prompt",
+}
+_KEYS: Final = {alias: key for key, aliases in _ALIASES.items() for alias in aliases.split()}
+_OWN: Final = (
+    "id", "name", "title", "needs", "depends_on", "dependencies", "writes", "outputs", "reads", "locks", "checks", "command", "agent",
+    "timeout", "retries", "estimate", "description",
+)  # fmt: skip
+_FOREIGN: Final = frozenset(
+    "type status priority phase plan wave tags tag labels created updated date author owner assignee autonomous must_haves parallel"
+    " conflicts_with issue github version branch epic story points size summary objective goal subtasks details test_strategy category"
+    " requirements model tools color context checked scope read_first note notes lock check names idea".split()
+)
+
+#: Keys by which a document shows that it is a phase.
+MARKS: Final = frozenset(_KEYS) - {
+    "name",
+    "title",
+    "description",
+    "agent",
+    "prompt",
+    "files",
+    "output",
+    "after",
+    "requires",
+    "hours",
+    "time_estimate",
+    "inputs",
+}
+
+
+def fill_from(draft: Draft, fields: Mapping[str, Node], findings: Findings) -> None:
+    """Enter the keys of a phase. `id` is not read here: it decides what the draft is, see `id_in`."""
+    reader = _Reader(draft, findings)
+    for key, node in fields.items():
+        known = _KEYS.get(key)
+        if known is None:
+            reader.unknown(key, node)
+        elif known != "id":
+            _READERS[known](reader, key, node)
+
+
+def id_in(fields: Mapping[str, Node]) -> str:
+    """The id that the data give: `id`, else the number of a phase or task."""
+    for key in ("id", "phase_id", "task_id"):
+        node = fields.get(key)
+        if node is not None and node.text:
+            return node.text.strip()
+    for key in ("phase", "task", "step", "milestone"):
+        node = fields.get(key)
+        text = node.text.strip() if node is not None and node.text else ""
+        if text and len(text) <= 12 and any(character.isdigit() for character in text):
+            return text
+    return ""
+
+
+class _Reader:
+    """Reads the value of one key after the other into a draft."""
+
+    def __init__(self, draft: Draft, findings: Findings) -> None:
+        self.draft, self.findings = draft, findings
+
+    def place(self, node: Node) -> Place:
+        return Place(self.draft.place.file, node.line or self.draft.place.line, node.column)
+
+    def unknown(self, key: str, node: Node) -> None:
+        if key.casefold() in _FOREIGN or len(key) > 40:
+            return
+        close = get_close_matches(key.casefold().replace("-", "_"), _OWN, n=1, cutoff=0.8)
+        if close:
+            message = f"the key {shown(key)!r} is not known and was passed over"
+            self.findings.add(
+                "WC115", Severity.WARNING, message, self.place(node), f"did you mean `{close[0]}`?", (self.draft.id,)
+            )
+
+    def wrong(self, key: str, node: Node, wanted: str, fix: str) -> None:
+        self.findings.add(
+            "WC116", Severity.ERROR, f"`{shown(key)}` must be {wanted}", self.place(node), fix, (self.draft.id,)
+        )
+
+    # -- the keys
+
+    def name(self, key: str, node: Node) -> None:
+        text = (node.text or "").strip()
+        if node.text is None:
+            self.wrong(key, node, "a text", f'write `{key}: "Set up the database"`')
+        elif text and (key == "name" or not self.draft.name):
+            title = parse_title(text) if key == "title" else None
+            self.draft.name = (title.name if title is not None and title.unit else "") or text
+
+    def description(self, key: str, node: Node) -> None:
+        if node.text is None:
+            self.wrong(key, node, "a text", "write the task in words")
+        elif not self.draft.description:
+            self.draft.description = node.text.strip()
+
+    def dependencies(self, key: str, node: Node) -> None:
+        entries = node.items if node.items is not None else [node]
+        statements = []
+        for entry in entries:
+            text = entry.text
+            if text is None and entry.fields:
+                text = next(
+                    (found.text for name in ("id", "phase", "task", "name") if (found := entry.fields.get(name))), None
+                )
+            if text is None:
+                self.wrong(key, entry, "a list of phase ids", f"write `{key}: [1, 2]`")
+            elif text.strip():
+                meaning = parse_dependencies(text, identifiers=True)
+                statements.append(Statement(meaning, text.strip(), self.place(entry)))
+        if not statements:
+            statements = [Statement(Dependencies(none=True), "", self.place(node))]
+        self.draft.dependencies.append(DependencyField(statements, container=-3, binding=True))
+
+    def outputs(self, key: str, node: Node) -> None:
+        for text in self._texts(key, node):
+            mention = read_paths(text)
+            row = {Use.READS: self.draft.reads, Use.REMOVES: self.draft.locks}.get(
+                mention.use or Use.WRITES, self.draft.outputs
+            )
+            if mention.paths:
+                self.draft.add_paths(row, mention.paths)
+            elif key in ("writes", "outputs"):
+                self.draft.add_paths(self.draft.outputs, [clean_path(text) or text])
+
+    def reads(self, key: str, node: Node) -> None:
+        for text in self._texts(key, node):
+            self.draft.add_paths(self.draft.reads, read_paths(text).paths or ((text,) if key == "reads" else ()))
+
+    def locks(self, key: str, node: Node) -> None:
+        self.draft.add_paths(self.draft.locks, self._texts(key, node))
+
+    def _texts(self, key: str, node: Node) -> list[str]:
+        entries = node.items if node.items is not None else [node]
+        texts: list[str] = []
+        for entry in entries:
+            text = entry.text
+            if text is None and entry.fields:
+                text = next((found.text for name in ("path", "file") if (found := entry.fields.get(name))), None)
+            if text is None:
+                self.wrong(key, entry, "a list of texts", f"write `{key}: [src/a.py, src/b.py]`")
+            elif text.strip():
+                texts.extend(part.strip() for part in text.split("\n") if part.strip())
+        return texts
+
+    def estimate(self, key: str, node: Node) -> None:
+        text = (node.text or "").strip()
+        if node.fields is not None:
+            text = next(
+                (found.text or "" for name in ("hours", "duration", "time") if (found := node.fields.get(name))), ""
+            )
+        hours = parse_duration(text, bare="hour")
+        if hours is not None:
+            self.draft.estimate = hours
+        elif text and len(text) > 2:
+            report_estimate(self.findings, text, self.place(node), self.draft.id)
+        self.draft.estimate_stated = True
+
+    def checks(self, key: str, node: Node) -> None:
+        entries = node.items if node.items is not None else [node]
+        for entry in entries:
+            words = [word.text for word in entry.items] if entry.items is not None else None
+            if entry.text and entry.text.strip():
+                self.draft.checks.append(("sh", "-euc", entry.text.strip()))
+            elif words and all(words):
+                self.draft.checks.append(tuple(word for word in words if word))
+            elif entry.text != "" or entry.quoted:
+                self.wrong(key, entry, "a list of commands", f'write `{key}: ["make test"]`')
+
+    def command(self, key: str, node: Node) -> None:
+        words = [word.text for word in node.items] if node.items is not None else []
+        if words and all(words):
+            self.draft.command = tuple(word for word in words if word)
+        elif node.text != "" or node.quoted:
+            text = shown(node.text or "make all", 30)
+            fix = f'write `{key}: ["sh", "-c", "{text}"]`' if node.text else f'write `{key}: ["make", "all"]`'
+            self.wrong(key, node, "a list: the program and each of its arguments", fix)
+
+    def agent(self, key: str, node: Node) -> None:
+        if node.text is None:
+            self.wrong(key, node, "the name of an agent", f"write `{key}: claude`")
+        else:
+            self.draft.agent = node.text.strip()
+
+    def timeout(self, key: str, node: Node) -> None:
+        bare = "second" if key == "timeout_seconds" else "minute"
+        hours = parse_duration(node.text, bare="second" if key == "timeout_seconds" else "") if node.text else None
+        if hours is None or hours <= 0:
+            self.wrong(
+                key, node, "a duration", "write `timeout: 30m`" if bare == "minute" else "write `timeout_seconds: 1800`"
+            )
+        else:
+            self.draft.timeout = hours * 3600
+
+    def retries(self, key: str, node: Node) -> None:
+        text = (node.text or "").strip()
+        if text.isascii() and text.isdigit() and len(text) <= 4:
+            self.draft.retries = int(text)
+        else:
+            self.wrong(key, node, "a whole number, 0 or more", "write `retries: 2`")
+
+
+_READERS: Final[dict[str, Callable[[_Reader, str, Node], None]]] = {
+    "name": _Reader.name,
+    "description": _Reader.description,
+    "dependencies": _Reader.dependencies,
+    "outputs": _Reader.outputs,
+    "reads": _Reader.reads,
+    "locks": _Reader.locks,
+    "estimate": _Reader.estimate,
+    "checks": _Reader.checks,
+    "command": _Reader.command,
+    "agent": _Reader.agent,
+    "timeout": _Reader.timeout,
+    "retries": _Reader.retries,
+}
