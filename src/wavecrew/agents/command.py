@@ -39,7 +39,8 @@ class CommandAgent:
             "{workspace}": context.workspace,
         }
         argv = tuple(_fill(argument, values) for argument in template)
-        title = f"{argv[0].rpartition("/")[2]} {' '.join(argv[1:])}".strip()
+        program = argv[0].rpartition("/")[2]
+        title = " ".join((program, *argv[1:]))
         return Invocation((JobStep(JobStepKind.AGENT, title[:80], argv, prompt_for(phase, context)),))
 
 

@@ -65,7 +65,11 @@ class _Ticket:
 
 
 class Engine:
-    """One coordinator of one run. Make it, `await run()`, and read the final state; `stop` may be called meanwhile."""
+    """One coordinator of one run. Make it, `await run()`, and read the final state; `stop` may be called meanwhile.
+
+    `observe` is told what was recorded, after it was. `opening` gives the events that a run which is taken up shall
+    go on with, from the state that it is found in.
+    """
 
     def __init__(
         self,
@@ -76,16 +80,18 @@ class Engine:
         policy: Policy,
         retry: RetryRules,
         observe: Observer = lambda events, state: None,
+        opening: Callable[[ExecutionState], Sequence[Event]] = lambda state: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.run_id = jobs.run
-        self.state = replay(event for _, event in store.events(jobs.run))
+        self.state = ExecutionState()
         self._store = store
         self._registry = registry
         self._jobs = jobs
         self._policy = policy
         self._retry = retry
         self._observe = observe
+        self._opening = opening
         self._clock = clock
         self._epoch: int | None = None
         self._supervisor = Supervisor(lambda folder: self._inbox.put_nowait(folder))
@@ -108,6 +114,7 @@ class Engine:
         """
         with CoordinatorLock(self._store.folder / "runs" / self.run_id):
             self._epoch = self._store.take_charge(self.run_id)
+            self.state = replay(event for _, event in self._store.events(self.run_id))
             started = ev.CoordinatorStarted(
                 at=self._clock(),
                 epoch=self._epoch,
@@ -118,6 +125,7 @@ class Engine:
             self._record(started)
             try:
                 await self._recover()
+                self._record(*self._opening(self.state))
                 await self._loop()
             finally:
                 await self._supervisor.close()
@@ -135,7 +143,7 @@ class Engine:
                 self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
                 return
             if decision.finished and not self._tickets:
-                self._record(ev.RunFinished(at=self._clock()))
+                self._record(ev.RunFinished(at=self._clock(), missing=self._missing_at_the_end()))
                 return
             await self._next_message(decision.wake_at)
 
@@ -281,6 +289,11 @@ class Engine:
             outputs=outputs,
         )
 
+    def _missing_at_the_end(self) -> tuple[str, ...]:
+        """The proof of the whole run: what completed phases had made must still be there, whoever came after them."""
+        made = {path: None for found in self.state.phase_states.values() for path in found.outputs}
+        return missing_outputs(self._jobs.workspace, made)
+
     def _ended(self, name: str, outcome: Outcome, cause: Cause, detail: str, code: int | None = None) -> Event:
         state = self.state.phase_states[name]
         allowed = self.state.graph.nodes[name].retries
@@ -383,6 +396,8 @@ class Engine:
 
     def _record(self, *events: Event) -> None:
         """One commit: the facts, and the locks that they free."""
+        if not events:
+            return
         with self._store.transaction() as tx:
             state = self._append(tx, events)
             freed = [

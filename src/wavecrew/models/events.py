@@ -167,6 +167,8 @@ class RunFinished:
     """Nothing is left that could be started: everything is completed, failed, waived or held up by a failure."""
 
     at: float
+    missing: tuple[str, ...] = ()
+    """Declared outputs of completed phases that are not there any more; one is enough for the run to have failed."""
 
 
 Event: TypeAlias = (

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, assert_never
 
-from wavecrew.errors import IllegalTransitionError, InvalidValueError
+from wavecrew.errors import IllegalTransitionError
 from wavecrew.models import events as ev
-from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.events import Event, Outcome
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, PhaseState, Waiver
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 
 __all__ = [
@@ -32,81 +32,6 @@ __all__ = [
     "evolve",
     "replay",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """Who let the dependents of a phase go on without it, and why."""
-
-    by: str
-    reason: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class LockWait:
-    """What a ready phase waits for, who holds it, and since when (seconds since 1970)."""
-
-    resource: str
-    holder: str
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseState:
-    """Where one phase stands. Times are in seconds since 1970.
-
-    `attempts` counts all that were started, `failures` only those that use up a retry, `losses` those that died without
-    a result. `cause` and `detail` tell why
-    the latest attempt did not succeed.
-    """
-
-    status: PhaseStatus = PhaseStatus.NOT_STARTED
-    attempts: int = 0
-    failures: int = 0
-    losses: int = 0
-    cause: Cause = Cause.NONE
-    detail: str = ""
-    exit_code: int | None = None
-    agent: str = ""
-    log: str = ""
-    queued_at: float | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
-    retry_at: float | None = None
-    fence: int = 0
-    outputs: tuple[str, ...] = ()
-    lock_wait: LockWait | None = None
-    waiver: Waiver | None = None
-    kept_from: str = ""
-
-    @property
-    def satisfied(self) -> bool:
-        """Whether dependents may go on."""
-        return self.status is PhaseStatus.COMPLETED or self.waiver is not None
-
-
-class AgentStatus(StrEnum):
-    """What is known of an agent's process."""
-
-    RUNNING = "running"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class AgentInfo:
-    """One agent at work on one phase: `agent_id` is unique in a run, `logs` are paths in the state folder."""
-
-    agent_id: str
-    assigned_phase: str
-    status: AgentStatus = AgentStatus.RUNNING
-    logs: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.agent_id:
-            raise InvalidValueError("an agent needs an id")
-        object.__setattr__(self, "status", AgentStatus(self.status))
-        object.__setattr__(self, "logs", tuple(self.logs))
 
 
 @dataclass(frozen=True)
@@ -132,6 +57,8 @@ class ExecutionState:
     coordinator: str = ""
     agent_limit: int = 0
     stop_reason: str = ""
+    missing_outputs: tuple[str, ...] = ()
+    """Outputs of completed phases that were gone when the run finished; such a run has not succeeded."""
     queued: Mapping[str, None] = field(default_factory=dict)
     """Ids of the QUEUED phases."""
     running: Mapping[str, None] = field(default_factory=dict)
@@ -188,7 +115,9 @@ class ExecutionState:
     @property
     def succeeded(self) -> bool:
         """Whether everything that this run is to do is completed or waived."""
-        return all(state.satisfied for name, state in self.phase_states.items() if self.to_do(name))
+        return not self.missing_outputs and all(
+            state.satisfied for name, state in self.phase_states.items() if self.to_do(name)
+        )
 
 
 def replay(events: Iterable[Event]) -> ExecutionState:
@@ -244,7 +173,9 @@ class _Fold:
                 self._take_charge(event)
             case ev.PhaseKept(phase=phase):
                 self._require(event, phase, PhaseStatus.NOT_STARTED, PhaseStatus.QUEUED)
-                self._set(phase, PhaseStatus.COMPLETED, event.at, kept_from=event.from_run)
+                self._known(phase)
+                made = self.graph.nodes[phase].outputs
+                self._set(phase, PhaseStatus.COMPLETED, event.at, kept_from=event.from_run, outputs=made)
             case ev.LockAwaited(phase=phase):
                 self._require(event, phase, PhaseStatus.QUEUED)
                 wait = LockWait(event.resource, event.holder, event.at)
@@ -262,8 +193,8 @@ class _Fold:
                 self._reset(phase, event.at)
             case ev.RunStopped(reason=reason):
                 self.changes["stop_reason"] = reason
-            case ev.RunFinished(at=at):
-                self.changes["end_time"] = at
+            case ev.RunFinished(at=at, missing=missing):
+                self.changes.update(end_time=at, missing_outputs=missing)
             case _:
                 assert_never(event)
 
@@ -297,6 +228,7 @@ class _Fold:
             coordinator=f"pid {event.pid} on {event.host}",
             agent_limit=event.agents,
             stop_reason="",
+            missing_outputs=(),
             end_time=None,
         )
 

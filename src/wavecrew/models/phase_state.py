@@ -1,0 +1,89 @@
+"""Where one phase stands, and who is at work on it: the values that a run's state is made of.
+
+What it does: holds status, attempts, reasons, waits and waivers of a phase, and the agents at work, as values.
+What it does not know: how they change (`execution_state` folds events into them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wavecrew.errors import InvalidValueError
+from wavecrew.models.events import Cause
+from wavecrew.models.phase_status import PhaseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """Who let the dependents of a phase go on without it, and why."""
+
+    by: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """What a ready phase waits for, who holds it, and since when (seconds since 1970)."""
+
+    resource: str
+    holder: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseState:
+    """Where one phase stands. Times are in seconds since 1970.
+
+    `attempts` counts all that were started, `failures` only those that use up a retry, `losses` those that died without
+    a result. `cause` and `detail` tell why
+    the latest attempt did not succeed.
+    """
+
+    status: PhaseStatus = PhaseStatus.NOT_STARTED
+    attempts: int = 0
+    failures: int = 0
+    losses: int = 0
+    cause: Cause = Cause.NONE
+    detail: str = ""
+    exit_code: int | None = None
+    agent: str = ""
+    log: str = ""
+    queued_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    retry_at: float | None = None
+    fence: int = 0
+    outputs: tuple[str, ...] = ()
+    lock_wait: LockWait | None = None
+    waiver: Waiver | None = None
+    kept_from: str = ""
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether dependents may go on."""
+        return self.status is PhaseStatus.COMPLETED or self.waiver is not None
+
+
+class AgentStatus(StrEnum):
+    """What is known of an agent's process."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """One agent at work on one phase: `agent_id` is unique in a run, `logs` are paths in the state folder."""
+
+    agent_id: str
+    assigned_phase: str
+    status: AgentStatus = AgentStatus.RUNNING
+    logs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.agent_id:
+            raise InvalidValueError("an agent needs an id")
+        object.__setattr__(self, "status", AgentStatus(self.status))
+        object.__setattr__(self, "logs", tuple(self.logs))
