@@ -16,7 +16,7 @@ from typing import Final
 from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
 from wavecrew.models.phase_status import PhaseStatus
-from wavecrew.views.run_words import reason_of, seconds
+from wavecrew.views.run_words import label, reason_of, seconds
 
 Progress = Mapping[str, tuple[int, int, str]]
 """The step at work of running phases: (step, of how many, title)."""
@@ -63,6 +63,8 @@ class PhaseRow:
     reason: str = ""
     attempts: int = 0
     elapsed: float | None = None
+    left: float | None = None
+    """Of a running phase, what its estimate leaves; None if that is used up or unknown."""
     agent: str = ""
     log: str = ""
     outputs: int = 0
@@ -114,6 +116,7 @@ class _Rows:
             reason=self._reason(name, found, standing, waits_for),
             attempts=found.attempts,
             elapsed=self._elapsed(found),
+            left=self._left(name, found),
             agent=found.agent,
             log=found.log,
             outputs=len(found.outputs),
@@ -161,6 +164,13 @@ class _Rows:
             return None
         return max(0.0, (self.now if found.ended_at is None else found.ended_at) - found.started_at)
 
+    def _left(self, name: str, found: PhaseState) -> float | None:
+        hours = self.state.graph.nodes[name].estimated_time
+        if hours is None or found.status is not PhaseStatus.IN_PROGRESS or found.started_at is None:
+            return None
+        left = hours * 3600 - (self.now - found.started_at)
+        return left if left > 0 else None
+
     # -- why
 
     def _reason(  # noqa: C901 -- one line for each standing reads best as one table
@@ -194,8 +204,10 @@ class _Rows:
     def _lock_reason(self, lock: LockWait) -> str:
         """What a phase waits for and who has it; a phase that stands before it in line has it not yet."""
         found = self.state.phase_states.get(lock.holder)
-        who = "held by" if found is None or found.status is PhaseStatus.IN_PROGRESS else "after"
-        return f"waits for {lock.resource}, {who} {lock.holder}"
+        if found is None:
+            return f"waits for {lock.resource}, held by {lock.holder}"
+        who = "held by" if found.status is PhaseStatus.IN_PROGRESS else "after"
+        return f"waits for {lock.resource}, {who} {label(lock.holder, self.state.graph.nodes[lock.holder].name)}"
 
     def _ready_reason(self, name: str, found: PhaseState) -> str:
         last = f"; before: {reason_of(found.cause, found.detail)}" if found.cause is not Cause.NONE else ""

@@ -42,7 +42,7 @@ def forecast(state: ExecutionState, now: float) -> Forecast | None:
             others = [other for other in state.graph.edges[name] if not state.phase_states[other].satisfied]
             if found.status is PhaseStatus.NOT_STARTED and any(other not in ends for other in others):
                 continue  # a failure holds it up
-            start, cause = 0.0, ("", Wait.NOTHING, "")
+            start, cause = max(0.0, (found.retry_at or now) - now), ("", Wait.NOTHING, "")
             for other in others if found.status is PhaseStatus.NOT_STARTED else ():
                 if ends[other] >= start:
                     start, cause = ends[other], (other, Wait.DEPENDENCY, "")

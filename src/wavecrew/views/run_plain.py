@@ -8,6 +8,7 @@ What it does not know: where lines are printed and when a heartbeat is due.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from shlex import quote
 
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
@@ -220,13 +221,12 @@ def next_lines(summary: Summary) -> list[str]:
         case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
             commands.append("wavecrew run" if summary.status is RunStatus.FAILED else "wavecrew run (goes on with it)")
         case RunStatus.RUNNING:
-            commands.append("wavecrew status")
+            commands += [f"wavecrew logs {_argument(row.id)}" for row in summary.of(Standing.RUNNING)[:1]]
+            commands.append("wavecrew status --watch")
         case RunStatus.SUCCEEDED:
             commands.append("wavecrew report")
     return [f"next: {' · '.join(commands)}"]
 
 
 def _argument(phase: str) -> str:
-    from shlex import quote
-
     return quote(one_line(phase))

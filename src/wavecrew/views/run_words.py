@@ -1,18 +1,82 @@
 """The words and times that all views of a run share.
 
-What it does: writes seconds and clock times, tells why an attempt failed, and names phases.
+What it does: writes seconds and clock times, tells why an attempt failed, names phases, and has the signs of both
+Unicode and ASCII.
 What it does not know: what is written about, and how wide a screen is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from wavecrew.models.events import Cause
+from wavecrew.models.simulation import ChainStep, Wait
 from wavecrew.views.terminal_text import one_line
 
 UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The few characters that ASCII has no match for; `encodes` tells which set a screen can show."""
+
+    arrow: str = "→"
+    waits: str = "⇢"
+    needs: str = "←"
+    dot: str = "·"
+    ellipsis: str = "…"
+    passed: str = "✓"
+    kept: str = "="
+    skipped: str = "-"
+    failed: str = "✗"
+    running: str = "▶"
+    waiting: str = "◷"
+    retry: str = "↻"
+    lost: str = "?"
+    to_come: str = "·"
+    bar_done: str = "━"
+    bar_left: str = "─"
+    pacing: str = "█"
+    other: str = "▒"
+    vain: str = "░"
+
+    def encodes(self, encoding: str) -> bool:
+        """Whether an encoding has all of them."""
+        try:
+            "".join(getattr(self, name) for name in self.__slots__).encode(encoding)
+        except (UnicodeEncodeError, LookupError):
+            return False
+        return True
+
+
+SIGNS: Final = Signs()
+ASCII: Final = Signs(
+    arrow="->",
+    waits="~>",
+    needs="<-",
+    dot="|",
+    ellipsis="..",
+    passed="+",
+    failed="x",
+    running=">",
+    waiting="w",
+    retry="r",
+    to_come=".",
+    bar_done="#",
+    bar_left="-",
+    pacing="#",
+    other="=",
+    vain="-",
+)
+
+
+def signs_for(encoding: str | None) -> Signs:
+    """The signs that a screen with this encoding can show."""
+    return SIGNS if SIGNS.encodes(encoding or "ascii") else ASCII
+
 
 _PLAIN: Final = {
     Cause.NONE: "no reason was recorded",
@@ -66,7 +130,7 @@ def reason_of(cause: Cause, detail: str) -> str:
     """Why an attempt did not succeed. A detail speaks for itself, but for a check, which fails like any command."""
     if not detail:
         return _PLAIN[cause]
-    return f"check: {detail}" if cause is Cause.CHECK else detail
+    return f"check: {detail.replace('from: check ', 'from: ', 1)}" if cause is Cause.CHECK else detail
 
 
 def label(phase: str, name: str) -> str:
@@ -83,3 +147,16 @@ def listed(names: tuple[str, ...], shown: int = 6) -> str:
     """Some ids in a row, and how many more there are."""
     more = f" +{len(names) - shown}" if len(names) > shown else ""
     return " ".join(one_line(name) for name in names[:shown]) + more
+
+
+def chain_words(steps: Sequence[ChainStep], signs: Signs = SIGNS, shown: int = 10) -> str:
+    """Phases in a row with what each waited for; of a long row the beginning and the end."""
+    words: list[str] = []
+    for place, step in enumerate(steps):
+        if len(steps) > shown and shown // 2 <= place < len(steps) - shown // 2:
+            if place == shown // 2:
+                words.append(f"{signs.arrow} {signs.ellipsis} {len(steps) - shown:,} more")
+            continue
+        arrow = signs.arrow if step.waited_for is Wait.DEPENDENCY else signs.waits
+        words.append((f"{arrow} " if place else "") + one_line(step.phase))
+    return " ".join(words)

@@ -70,6 +70,11 @@ class Summary:
         return tuple(row for row in self.rows if row.standing in standings)
 
     @property
+    def by_id(self) -> Mapping[str, PhaseRow]:
+        """The rows by the ids of their phases."""
+        return {row.id: row for row in self.rows}
+
+    @property
     def left(self) -> float | None:
         """About how long the rest will take."""
         return self.forecast.left if self.forecast else None

@@ -1,0 +1,273 @@
+"""Where a run stands, on one screen and as JSON; a list of runs; one run in full.
+
+What it does: tells of everything that does not just work why it does not: who waits for whom, what failed, what that
+holds up, what was waived, and which command comes next.
+What it does not know: how a summary is made, and how often it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from wavecrew.views.run_plain import next_lines
+from wavecrew.views.run_words import UNKNOWN, chain_words, label, moment, seconds
+from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
+from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
+
+SHOWN: Final = 12
+"""How many phases of one standing the text shows."""
+REASON_LINES: Final = 3
+"""How many lines a reason may take."""
+_DOT: Final = " · "
+
+
+def status_text(summary: Summary, *, width: int = 80) -> str:
+    """The screen of `wavecrew status`."""
+    return "\n".join(_Screen(summary, width).lines()) + "\n"
+
+
+class _Screen:
+    def __init__(self, summary: Summary, width: int) -> None:
+        self.summary = summary
+        self.width = max(width, 40)
+        shown = [row for standing in _SECTIONS for row in summary.of(standing)[:SHOWN]]
+        widest = max((cells(label(row.id, row.name)) for row in shown), default=0)
+        self.label_width = min(widest, max(10, self.width // 3))
+
+    def lines(self) -> Iterator[str]:
+        yield from self.head()
+        yield from self.note()
+        for standing, (word, tell) in _SECTIONS.items():
+            yield from self.section(self.summary.of(standing), word, tell or self.waiting)
+        yield from self.pace()
+        yield from next_lines(self.summary)
+
+    def head(self) -> Iterator[str]:
+        summary = self.summary
+        run = f"run {one_line(summary.run)}" if summary.run else "no run"
+        first = f"{run}  {summary.status}"
+        if summary.elapsed is not None and summary.status is not RunStatus.NOT_STARTED:
+            first += f" {seconds(summary.elapsed)}" if summary.status is RunStatus.RUNNING else ""
+            first += "" if summary.status is RunStatus.RUNNING else f" after {seconds(summary.elapsed)}"
+        yield from wrapped(f"{first}  ", counted_words(summary), self.width)
+
+    def note(self) -> Iterator[str]:
+        summary = self.summary
+        if summary.status is RunStatus.INTERRUPTED:
+            who = f" ({one_line(summary.coordinator)})" if summary.coordinator else ""
+            yield from self.told(f"its coordinator{who} is gone; nothing is lost, and `wavecrew run` goes on with it")
+        elif summary.status is RunStatus.STOPPED:
+            why = f" ({one_line(summary.stop_reason)})" if summary.stop_reason else ""
+            yield from self.told(f"it was stopped{why}; `wavecrew run` goes on with it")
+
+    def told(self, words: str) -> Iterator[str]:
+        yield from wrapped("  ", words.split(" "), self.width, between=" ")
+
+    def section(self, rows: Sequence[PhaseRow], word: str, tell: Callable[[PhaseRow], str]) -> Iterator[str]:
+        for row in rows[:SHOWN]:
+            head = f"  {word:<8} {pad(label(row.id, row.name), self.label_width)}  "
+            lines = list(wrapped(head, one_line(tell(row)).split(" "), self.width, between=" "))
+            yield from lines[:REASON_LINES]
+            if len(lines) > REASON_LINES:
+                yield " " * cells(head) + "…"
+        if len(rows) > SHOWN:
+            yield f"  {word:<8} ... and {len(rows) - SHOWN:,} more; --json has all"
+
+    def waiting(self, row: PhaseRow) -> str:
+        """For what and whom a phase waits, since when, and when that one may be done."""
+        words = f"{seconds(row.lock_waited)}  {row.reason}"
+        holder = self.summary.by_id.get(row.lock.holder) if row.lock else None
+        if holder is not None and holder.left is not None:
+            words += f"; free in about {seconds(holder.left)}"
+        return words
+
+    def pace(self) -> Iterator[str]:
+        summary = self.summary
+        if summary.status is not RunStatus.RUNNING:
+            return
+        if summary.forecast is None:
+            yield f"  left     {UNKNOWN} (not every phase that is left has an estimate)"
+            return
+        told = summary.forecast
+        pacing = f"{summary.agents} agents" if told.by_agents else chain_words(told.chain)
+        yield from wrapped(
+            "  left     ", [f"about {seconds(told.left)}", f"pacing: {pacing}"], self.width, between="  "
+        )
+
+
+def _running(row: PhaseRow) -> str:
+    words = seconds(row.elapsed)
+    if row.progress is not None:
+        words += f"  step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
+    elif row.reason:
+        words += f"  {row.reason}"
+    return words + (f"  (attempt {row.attempts})" if row.attempts > 1 else "")
+
+
+def _failed(row: PhaseRow) -> str:
+    return row.reason + (f"  (attempt {row.attempts})" if row.attempts > 1 else "")
+
+
+_SECTIONS: Final[dict[Standing, tuple[str, Callable[[PhaseRow], str] | None]]] = {
+    Standing.FAILED: ("failed", _failed),
+    Standing.BLOCKED: ("blocked", lambda row: row.reason.removeprefix("blocked ")),
+    Standing.RUNNING: ("running", _running),
+    Standing.WAITING: ("waiting", None),
+    Standing.RETRYING: ("retry", lambda row: row.reason),
+    Standing.READY: ("ready", lambda row: row.reason),
+    Standing.SKIPPED: ("skipped", lambda row: row.reason.removeprefix("skipped ")),
+}
+
+
+def counted_words(summary: Summary) -> list[str]:
+    """`2 done`, `3 running`, ...: what there is, and always done and failed."""
+    counts = summary.counts
+    order = (
+        Standing.RUNNING,
+        Standing.WAITING,
+        Standing.RETRYING,
+        Standing.READY,
+        Standing.TO_COME,
+        Standing.FAILED,
+        Standing.BLOCKED,
+    )
+    words = [f"{summary.done:,} of {summary.total:,} done"]
+    words += [f"{counts[it]:,} {_COUNTED.get(it, it.value)}" for it in order if counts[it] or it is Standing.FAILED]
+    words += [f"{counts[it]:,} {it.value}" for it in (Standing.KEPT, Standing.SKIPPED, Standing.LEFT_OUT) if counts[it]]
+    return words
+
+
+_COUNTED: Final = {Standing.RETRYING: "to retry"}
+
+
+def wrapped(head: str, words: Sequence[str], width: int, between: str = _DOT) -> Iterator[str]:
+    """Words after a heading, in as many lines as they need, each under the first."""
+    margin = cells(head)
+    line, empty = head, True
+    for word in words:
+        more = word if empty else between + word
+        if not empty and cells(line) + cells(more) > width:
+            yield line.rstrip()
+            line, more = " " * margin, word
+        line += cut(more, width - margin) if empty else more
+        empty = False
+    yield line.rstrip()
+
+
+# -- JSON -------------------------------------------------------------------------------------------------------
+
+
+def status_data(summary: Summary) -> dict[str, Any]:
+    """The summary as plain values. The keys `run`, `status`, `phases` and in them `id`, `status`, `reason`,
+    `attempts` are published and stay; what is not known, or does not apply, is null."""
+    return {
+        "run": summary.run,
+        "status": summary.status.value,
+        "phases": [_phase_data(row) for row in summary.rows],
+        "plan": {"name": summary.plan_name, "path": summary.plan_path, "digest": summary.plan_digest},
+        "done": summary.done,
+        "total": summary.total,
+        "counts": {standing.value: number for standing, number in summary.counts.items()},
+        "started": summary.started,
+        "ended": summary.ended,
+        "elapsed_seconds": _rounded(summary.elapsed),
+        "work_seconds": _rounded(summary.work),
+        "left_seconds": _rounded(summary.left),
+        "pacing": [step.phase for step in summary.forecast.chain] if summary.forecast else [],
+        "agents": summary.agents,
+        "coordinator": summary.coordinator or None,
+        "stop_reason": summary.stop_reason or None,
+        "retries": summary.retries,
+    }
+
+
+def status_json(summary: Summary) -> str:
+    """The same as text."""
+    return safe_json(status_data(summary), indent=2) + "\n"
+
+
+def _phase_data(row: PhaseRow) -> dict[str, Any]:
+    step = dict(zip(("step", "of", "title"), row.progress, strict=True)) if row.progress else None
+    lock = {"resource": row.lock.resource, "holder": row.lock.holder, "since": row.lock.since} if row.lock else None
+    waiver = {"by": row.waiver.by, "reason": row.waiver.reason, "at": row.waiver.at} if row.waiver else None
+    return {
+        "id": row.id,
+        "status": row.status.value,
+        "reason": row.reason or None,
+        "attempts": row.attempts,
+        "name": row.name,
+        "wave": row.wave,
+        "standing": row.standing.value,
+        "elapsed_seconds": _rounded(row.elapsed),
+        "agent": row.agent or None,
+        "log": row.log or None,
+        "waits_for": list(row.waits_for),
+        "blocked_by": list(row.blocked_by),
+        "lock": lock,
+        "retry_at": row.retry_at,
+        "progress": step,
+        "waiver": waiver,
+        "kept_from": row.kept_from or None,
+    }
+
+
+def _rounded(amount: float | None) -> float | None:
+    return None if amount is None else round(amount, 3)
+
+
+# -- several runs, and one in full ------------------------------------------------------------------------------
+
+
+def runs_table(summaries: Sequence[Summary], *, width: int = 80) -> str:
+    """The table of `wavecrew runs list`, in the order given."""
+    if not summaries:
+        return "no runs yet\nnext: wavecrew run\n"
+    heads = ("RUN", "STATUS", "DONE", "FAILED", "STARTED", "TOOK", "PLAN")
+    rows = [heads, *map(_run_cells, summaries)]
+    widths = [max(cells(row[place]) for row in rows) for place in range(len(heads) - 1)]
+    lines = []
+    for row in rows:
+        head = "  ".join(pad(text, wide) for text, wide in zip(row, widths, strict=False))
+        lines.append(f"{head}  {cut(row[-1], max(8, width - cells(head) - 2))}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _run_cells(summary: Summary) -> tuple[str, ...]:
+    return (
+        cut(summary.run, 16),
+        summary.status.value,
+        f"{summary.done:,}/{summary.total:,}",
+        f"{summary.counts[Standing.FAILED]:,}",
+        moment(summary.started)[:16] + "Z" if summary.started is not None else UNKNOWN,
+        "-" if summary.status is RunStatus.NOT_STARTED else seconds(summary.elapsed),
+        one_line(summary.plan_name),
+    )
+
+
+def run_text(summary: Summary, *, width: int = 80) -> str:
+    """The screen of `wavecrew runs show`: the status, then what the run was made of, phase by phase."""
+    facts = (
+        ("plan", f"{summary.plan_name} ({summary.plan_path}) digest {summary.plan_digest[:7]}"),
+        ("started", moment(summary.started)),
+        ("ended", moment(summary.ended) if summary.ended is not None else "-"),
+        ("took", f"{seconds(summary.elapsed)}" + (f", idle {seconds(summary.idle)}" if summary.idle else "")),
+        ("work", f"{seconds(summary.work)}" + (f", {summary.ratio:.2f}x" if summary.ratio is not None else "")),
+        ("agents", f"{summary.agents}" if summary.agents else UNKNOWN),
+        ("in charge", summary.coordinator or "nobody yet"),
+    )
+    lines = list(wrapped(f"run {one_line(summary.run)}  {summary.status}  ", counted_words(summary), width))
+    lines += ["  " + cut(f"{name:<10}{words}", width - 2) for name, words in facts]
+    lines += ["", *_phase_table(summary, width), ""]
+    return "\n".join([*lines, *next_lines(summary)]) + "\n"
+
+
+def _phase_table(summary: Summary, width: int) -> Iterator[str]:
+    wide = max([cells(label(row.id, row.name)) for row in summary.rows] + [5])
+    wide = min(wide, max(10, width // 3))
+    yield f"  wave  {pad('phase', wide)}  {'standing':<9} {'tries':>5} {'time':>8}  reason"
+    for row in sorted(summary.rows, key=lambda row: row.wave):
+        time = seconds(row.elapsed) if row.elapsed is not None else "-"
+        head = f"  {row.wave:>4}  {pad(label(row.id, row.name), wide)}  {row.standing.value:<9} {row.attempts:>5} "
+        head += f"{time:>8}  "
+        yield (head + cut(row.reason, max(0, width - cells(head)))).rstrip()
