@@ -137,12 +137,13 @@ class Analysis:
         return time if self.estimates.timed else None
 
     def is_critical(self, phase: str) -> bool:
-        """Whether a phase lies on the critical path that is shown."""
+        """Whether a phase lies on the critical path. One phase alone is no path unless its hours say so."""
         return phase in self._critical
 
     @cached_property
     def _critical(self) -> frozenset[str]:
-        return frozenset(self.critical_path)
+        telling = self.estimates.timed or len(self.critical_path) > 1
+        return frozenset(self.critical_path if telling else ())
 
 
 def analyse(

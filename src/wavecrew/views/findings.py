@@ -17,7 +17,8 @@ from wavecrew.errors import Diagnostic, Severity
 from wavecrew.views.words import counted, printable
 
 SHOWN: Final = 5
-"""How many findings of one code the text shows in full."""
+"""How many findings of one code the text shows in full; of remarks fewer."""
+_REMARKS: Final = 2
 ANNOTATIONS: Final = 9
 """How many annotations of one kind are written; of more than ten a workflow would silently drop the rest."""
 
@@ -39,13 +40,14 @@ def text(findings: Sequence[Diagnostic], *, shown: int = SHOWN, width: int = 80)
     for finding in findings:
         groups.setdefault((finding.severity, finding.code), []).append(finding)
     lines: list[str] = []
-    for (_, code), group in sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
+    for (severity, code), group in sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
         hints = {finding.fix for finding in group}
-        for finding in group[:shown]:
+        most = min(shown, _REMARKS) if severity is Severity.INFO else shown
+        for finding in group[:most]:
             lines += _entry(finding, width)
             lines += _hint(finding.fix, width) if len(hints) > 1 else []
-        if len(group) > shown:
-            lines.append(f"  ... and {len(group) - shown:,} more of {code}; --format json has all")
+        if len(group) > most:
+            lines.append(f"  ... and {len(group) - most:,} more of {code}; --format json has all")
         lines += _hint(group[0].fix, width) if len(hints) == 1 else []
         lines += [f"  more: wavecrew explain {code}", ""]
     return "\n".join([*lines, _totals(findings)]) + "\n"

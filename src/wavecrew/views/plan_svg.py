@@ -22,6 +22,7 @@ from wavecrew.views.svg_parts import (
     EXCLAMATION,
     SIGNS,
     cut,
+    in_lines,
     number,
     safe,
     sign,
@@ -35,11 +36,12 @@ _SCOPE: Final = "wavecrew-plan"
 _EDGE_OF_PAGE: Final = 40.0
 _TOP: Final = 108.0  # title, summary and the names of the waves
 _BAND: Final = 14.0  # by how much a band is wider than its boxes
-_BOX_WIDTH: Final = (124.0, 216.0)
+_BOX_WIDTH: Final = (124.0, 196.0)
 _BOX_HEIGHT: Final = 48.0
 _STATE_HEIGHT: Final = 22.0
 _LEAST_WIDTH: Final = 460.0
 _LINKS: Final = 200
+_LINE: Final = 16.0
 _NAME: Final = 13 * 1.1  # bold letters of 13 are about as wide
 
 
@@ -63,24 +65,18 @@ class _Drawing:
             (other, name) for name in self.rest for other in self.graph.dependencies(name) if other in analysis.wave_of
         ]
         self.rivals = self._rivals()
-        self.links = self._links()
-        box = self._box_width(), _BOX_HEIGHT + (_STATE_HEIGHT if statuses is not None else 0.0)
+        self.links = list(dict.fromkeys(pair for names in self.rivals for pair in pairwise(names)))[:_LINKS]
+        self.box_width = self._box_width()
+        self.names = {phase.id: self._name_lines(phase) for phase in self.graph.nodes.values()}
+        self.upper = _BOX_HEIGHT + _LINE * (max(map(len, self.names.values()), default=1) - 1)
+        box = self.box_width, self.upper + (_STATE_HEIGHT if statuses is not None else 0.0)
         self.layout: Layout = lay_out([wave.phases for wave in analysis.waves], self.rest, self.edges, self.links, box)
         self.legend_rows = self._legend_rows()
         self.width = max(self.layout.width + 2 * _EDGE_OF_PAGE, _LEAST_WIDTH)
         self.height = _TOP + self.layout.height + 46 + 22 * len(self.legend_rows)
 
-    def _links(self) -> list[Edge]:
-        """Links between waves: for each resource from the last phase of one wave to the first of the next that has
-        any. They get lanes of their own."""
-        wave = self.analysis.wave_of
-        links: dict[Edge, None] = {}
-        for names in self.rivals:
-            links.update(dict.fromkeys(edge for edge in pairwise(names) if wave[edge[0]] != wave[edge[1]]))
-        return list(links)[:_LINKS]
-
     def _rivals(self) -> list[list[str]]:
-        """For each contested resource its phases by wave."""
+        """For each contested resource its phases by wave; neighbours in these rows are linked."""
         wanted: dict[str, dict[str, None]] = {}
         for conflict in self.analysis.conflicts:
             wanted.setdefault(conflict.resource, {}).update(dict.fromkeys(conflict.phases))
@@ -90,6 +86,13 @@ class _Drawing:
         widths = [max(text_width(phase.name, _NAME), 50) + 54 for phase in self.graph.nodes.values()]
         widths += [text_width(phase.id, 11.5) + 80 for phase in self.graph.nodes.values()]
         return min(max((_BOX_WIDTH[0], *widths)), _BOX_WIDTH[1])
+
+    def _marks(self, phase: PhaseInfo) -> float:
+        """How much of a box's first line the signs take."""
+        return 17.0 * self.analysis.is_critical(phase.id) + 15.0 * (phase.id in self.contested)
+
+    def _name_lines(self, phase: PhaseInfo) -> list[str]:
+        return in_lines(phase.name, _NAME, self.box_width - 26 - self._marks(phase), 2)
 
     def parts(self) -> Iterator[str]:
         size = f"{number(self.width)} {number(self.height)}"
@@ -216,26 +219,27 @@ class _Drawing:
         yield "</g></g>"
 
     def _inside(self, phase: PhaseInfo, status: PhaseStatus | None) -> Iterator[str]:
-        right = self.layout.box_width - 10
+        right = self.box_width - 10
         if self.analysis.is_critical(phase.id):
             yield sign(DIAMOND, right - 11, 9, "diamond")
             right -= 17
         if phase.id in self.contested:
             yield sign(EXCLAMATION, right - 11, 7, "clash", 1.3)
-            right -= 15
-        yield f'<text class="name" x="12" y="20">{safe(cut(phase.name, _NAME, right - 16))}</text>'
+        for place, line in enumerate(self.names[phase.id]):
+            yield f'<text class="name" x="12" y="{number(20 + _LINE * place)}">{safe(line)}</text>'
         time = duration(phase.estimated_time, unknown="")
-        room = self.layout.box_width - 30 - text_width(time, 11.5)
+        low = number(self.upper - 11)
         if phase.name != phase.id:
-            yield f'<text class="small" x="12" y="37">{safe(cut(phase.id, 11.5, room))}</text>'
+            room = self.box_width - 30 - text_width(time, 11.5)
+            yield f'<text class="small" x="12" y="{low}">{safe(cut(phase.id, 11.5, room))}</text>'
         if time:
-            x = number(self.layout.box_width - 12)
-            yield f'<text class="small" x="{x}" y="37" text-anchor="end">{time}</text>'
+            yield f'<text class="small" x="{number(self.box_width - 12)}" y="{low}" text-anchor="end">{time}</text>'
         if status:
-            wide = number(self.layout.box_width)
-            yield f'<rect class="foot" y="46" width="{wide}" height="{number(_STATE_HEIGHT + 4)}"/>'
-            yield sign(SIGNS[status], 12, 51, "state")
-            yield f'<text class="small state" x="30" y="61">{words_of(status)}</text>'
+            y = self.upper
+            high = number(_STATE_HEIGHT + 2)
+            yield f'<rect class="foot" y="{number(y - 2)}" width="{number(self.box_width)}" height="{high}"/>'
+            yield sign(SIGNS[status], 12, y + 3, "state")
+            yield f'<text class="small state" x="30" y="{number(y + 13)}">{words_of(status)}</text>'
 
     def _title(self, phase: PhaseInfo) -> str:
         parts = [phase.id if phase.name == phase.id else f"{phase.id} {phase.name}"]
@@ -252,7 +256,7 @@ class _Drawing:
 
     def conflicts(self) -> Iterator[str]:
         """Dashed links with a sign in the middle."""
-        drawn = [self._link(link) for link in self.links] + self._arcs()
+        drawn = [self._link(link) for link in self.links if link in self.layout.lanes] + self._arcs()
         yield from (f'<path class="link" d="{d}"/>' for d, _, _ in drawn)
         for _, x, y in drawn:
             yield f'<circle class="seal" cx="{number(x)}" cy="{number(y)}" r="7.5"/>'
@@ -317,7 +321,7 @@ class _Drawing:
     def _legend_rows(self) -> list[list[tuple[str, str, float]]]:
         """Entries as (drawing, words, width), in rows that fit."""
         entries: list[tuple[str, str]] = []
-        if self.analysis.critical_path:
+        if any(map(self.analysis.is_critical, self.analysis.critical_path)):
             entries.append(('<path class="edge key" d="M0 6H30"/>' + sign(DIAMOND, 9, 0, "diamond"), "critical path"))
         if self.analysis.conflicts:
             seal = '<path class="link" d="M0 6H30"/><circle class="seal" cx="15" cy="6" r="7.5"/>'

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from shlex import quote
 from typing import Final
 
@@ -104,7 +103,7 @@ class _PlanText:
             yield f"  ? {counted(held, 'phase')} in or behind a ring of dependencies: no wave"
 
     def critical_path(self) -> Iterator[str]:
-        if not self.analysis.critical_path:
+        if not any(map(self.analysis.is_critical, self.analysis.critical_path)):
             return
         steps = [ChainStep(name, Wait.DEPENDENCY) for name in self.analysis.critical_path]
         time = self.time(self.analysis.critical_time)
@@ -243,25 +242,28 @@ def _glued(words: str, signs: _Signs) -> Iterator[str]:
 
 
 class _Table:
-    """The phases by wave. The columns share what the width leaves, by need."""
+    """The phases by wave. The columns share what the width leaves, by need; those that would be empty are left out."""
 
     def __init__(self, text: _PlanText, phases: Sequence[PhaseInfo]) -> None:
         self.text = text
         self.phases = phases
-        self.labels = [label(phase) for phase in phases]
-        self.writes = [printable(phase.outputs[0]) if phase.outputs else "-" for phase in phases]
-        self.extra = [f" +{len(phase.outputs) - 1}" if len(phase.outputs) > 1 else "" for phase in phases]
-        room = text.width - 30
-        wishes = (
-            max(map(columns, ("phase", *self.labels))),
+        self.timed = text.analysis.estimates.timed
+        self.writes = [_writes(phase) for phase in phases]
+        wishes = [
+            max((columns(label(phase)) for phase in phases), default=5),
             max((columns(" ".join(phase.dependencies)) for phase in phases), default=5),
-            max(columns(path + more) for path, more in zip_longest(("writes", *self.writes), self.extra, fillvalue="")),
-        )
-        self.widths = _share(room, wishes, least=(14, 5, 10))
+            max((columns(path + more) for path, more in self.writes), default=6)
+            if any(phase.outputs for phase in phases)
+            else 0,
+        ]
+        room = text.width - (30 if self.timed else 16)
+        self.widths = _share(room, wishes, least=(14, 5, 10 if wishes[2] > 1 else 0))
 
     def lines(self) -> Iterator[str]:
         wide, needs, writes = self.widths
-        yield f"  wave  {'phase':<{wide}}  {'needs':<{needs}}  {'writes':<{writes}}   est  slack"
+        times = "   est  slack" if self.timed else ""
+        made = f"  {'writes':<{writes}}" if writes else ""
+        yield f"  wave  {'phase':<{wide}}  {'needs':<{needs}}{made}{times}"
         before: object = None
         for place, phase in enumerate(self.phases):
             wave = self.text.analysis.wave_of.get(phase.id)
@@ -271,17 +273,16 @@ class _Table:
 
     def _cells(self, place: int, phase: PhaseInfo) -> str:
         wide, needs, writes = self.widths
-        sign = self.text.signs.ellipsis
-        analysis = self.text.analysis
-        slack = duration(analysis.hours(analysis.slack.get(phase.id)))
-        marks = (self.text.signs.critical if analysis.is_critical(phase.id) else " ") + (
-            " !" if phase.id in self.text.contested else ""
-        )
-        path = fit(self.writes[place], min(columns(self.writes[place]), writes - len(self.extra[place])), sign)
-        return (
-            f"{fit(self.labels[place], wide, sign)}  {self._needs(phase, needs)}  "
-            f"{fit(path + self.extra[place], writes, sign)} {duration(phase.estimated_time):>5}  {slack:>5}  {marks}"
-        )
+        analysis, sign = self.text.analysis, self.text.signs.ellipsis
+        cells = f"{fit(label(phase), wide, sign)}  {self._needs(phase, needs)}"
+        if writes:
+            path, more = self.writes[place]
+            cells += f"  {fit(_tail(path, writes - len(more), sign) + more, writes)}"
+        if self.timed:
+            slack = duration(analysis.hours(analysis.slack.get(phase.id)))
+            cells += f" {duration(phase.estimated_time):>5}  {slack:>5}"
+        critical = self.text.signs.critical if analysis.is_critical(phase.id) else " "
+        return f"{cells}  {critical}{' !' if phase.id in self.text.contested else ''}"
 
     def _needs(self, phase: PhaseInfo, room: int) -> str:
         """As many ids as fit, then the number of the others."""
@@ -300,6 +301,24 @@ class _Table:
 def label(phase: PhaseInfo) -> str:
     """Id and name in one line; the id alone if the name says no more."""
     return printable(phase.id if phase.name == phase.id else f"{phase.id} {phase.name}")
+
+
+def _writes(phase: PhaseInfo) -> tuple[str, str]:
+    """The first path and how many more there are."""
+    if not phase.outputs:
+        return "-", ""
+    more = len(phase.outputs) - 1
+    return printable(phase.outputs[0]), f" +{more}" if more else ""
+
+
+def _tail(path: str, room: int, ellipsis: str) -> str:
+    """A path that fits; its end says more than its beginning."""
+    if columns(path) <= room:
+        return path
+    kept = path
+    while kept and columns(ellipsis + kept) > room:
+        kept = kept[1:]
+    return ellipsis + kept
 
 
 def _share(room: int, wishes: Sequence[int], least: Sequence[int]) -> list[int]:

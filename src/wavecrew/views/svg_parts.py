@@ -67,6 +67,22 @@ def cut(text: str, size: float, room: float) -> str:
     return kept.rstrip() + "…"
 
 
+def in_lines(text: str, size: float, room: float, most: int) -> list[str]:
+    """A text broken between words into a few lines that fit a room; the last one is cut if need be."""
+    words = printable(text).split()
+    lines: list[str] = []
+    while words and len(lines) < most - 1:
+        taken = 1
+        while taken < len(words) and text_width(" ".join(words[: taken + 1]), size) <= room:
+            taken += 1
+        line = " ".join(words[:taken])
+        if text_width(line, size) > room:
+            break
+        lines.append(line)
+        words = words[taken:]
+    return [*lines, cut(" ".join(words), size, room)] if words else lines
+
+
 def number(value: float) -> str:
     """A coordinate, as short as can be."""
     text = f"{value:.1f}"
