@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from wavecrew.api.history import OpenedRun, open_run
-from wavecrew.api.plans import load_agents, select
+from wavecrew.api.plans import load_agents
+from wavecrew.api.selection import select
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, fate_of
@@ -65,6 +66,8 @@ class PreparedRun:
     run: str
     taken_up: str
     events: tuple[Event, ...]
+    history: tuple[Event, ...]
+    """What the run that is taken up has behind it."""
     state: ExecutionState
     jobs: JobMaker
     policy: Policy
@@ -165,7 +168,17 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         kept = {} if request.force or earlier is None else _unchanged(workspace.folder, plan.graph, earlier.state)
         events, state = _begin(run, plan, config, chosen, kept)
     jobs = _job_maker(workspace, run)
-    prepared = PreparedRun(workspace, request, run, taken_up, events, state, jobs, _policy(plan.graph, config, jobs))
+    prepared = PreparedRun(
+        workspace=workspace,
+        request=request,
+        run=run,
+        taken_up=taken_up,
+        events=events,
+        history=earlier.events if earlier is not None and taken_up else (),
+        state=state,
+        jobs=jobs,
+        policy=_policy(plan.graph, config, jobs),
+    )
     jobs.require_agents(prepared.open_phases)
     return prepared
 

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavecrew.api.places import find_workspace
 from wavecrew.config.sources import LoadedConfig, load_config
-from wavecrew.core.store import STATE_FOLDER, Store
+from wavecrew.core.store import Store
 from wavecrew.errors import NotFoundError
-
-_MARKS = (STATE_FOLDER, "wavecrew.toml", ".git")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,6 @@ def open_workspace(
     else the folder itself. Raises NotFoundError and ConfigError."""
     if not start.is_dir():
         raise NotFoundError(f"there is no folder {start}")
-    start = start.absolute()
     loaded = load_config(
         start,
         flags=flags or {},
@@ -52,13 +50,7 @@ def open_workspace(
         config_file=config_file,
         use_files=use_files,
     )
-    home = Path.home()
-    for folder in (start, *start.parents):
-        if folder == home and folder != start:
-            break  # a repository of dot files is not a project
-        if any((folder / mark).exists() for mark in _MARKS):
-            return Workspace(folder, loaded)
-    return Workspace(start, loaded)
+    return Workspace(find_workspace(start, loaded.root), loaded)
 
 
 class Consent:

@@ -94,9 +94,10 @@ def _compare_and_use(folder: Path, agents: int, times: Mapping[int, float]) -> i
     trees = [_tree(parallel), _tree(serial)]
     _headline("What came out")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    echo(f"  {agents} agents {times[agents]:5.1f} s    1 agent {times[1]:5.1f} s    {times[1] / times[agents]:.2f} times as fast, on {cores} cores")
+    gain = f"{times[1] / times[agents]:.2f} times as fast, on {cores} cores"
+    echo(f"  {agents} agents {times[agents]:.1f} s    1 agent {times[1]:.1f} s    {gain}")
     if trees[0] != trees[1]:
-        different = sorted(name for name in trees[0].keys() | trees[1].keys() if trees[0].get(name) != trees[1].get(name))
+        different = sorted(dict(trees[0].items() ^ trees[1].items()))
         echo(f"  the two results differ: {', '.join(different[:5])}", err=True)
         return ExitCode.PHASE_FAILED
     size = sum(path.stat().st_size for path in parallel.rglob("*") if path.is_file() and STATE_FOLDER not in path.parts)

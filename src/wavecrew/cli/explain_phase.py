@@ -7,7 +7,8 @@ What it does not know: codes.
 from __future__ import annotations
 
 from wavecrew.api.history import open_run
-from wavecrew.api.plans import analyse_plan, phase_named
+from wavecrew.api.plans import analyse_plan
+from wavecrew.api.selection import phase_named
 from wavecrew.cli.globals import Globals
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.execution_state import ExecutionState

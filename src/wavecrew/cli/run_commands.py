@@ -32,6 +32,7 @@ _SHOWN_PROMPT = 12
 @pass_globals
 def run(
     settings: Globals,
+    /,
     plan: str | None,
     only: tuple[str, ...],
     start: tuple[str, ...],
@@ -127,9 +128,8 @@ def show_jobs(prepared: PreparedRun, *, as_json: bool) -> None:
         echo_json({"run": prepared.run, "taken_up": bool(prepared.taken_up), "jobs": [_job_data(job) for job in jobs]})
         return
     kept = sum(found.satisfied for found in state.phase_states.values())
-    echo(
-        f"dry run: {len(jobs)} to start, {kept} done already, {prepared.policy.agent_limit} at a time; nothing was started"
-    )
+    limit = prepared.policy.agent_limit
+    echo(f"dry run: {len(jobs)} to start, {kept} done already, {limit} at a time; nothing was started")
     for job in jobs:
         echo()
         _show_job(job, state.graph.wave_of[job.phase.id])

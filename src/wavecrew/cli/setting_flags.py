@@ -18,7 +18,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def with_settings(command: _F) -> _F:
     """Every setting as a flag; what was not given arrives as None. The plan itself is an argument, not a flag."""
-    for name, setting in reversed(settings().items()):
+    for name, setting in reversed(tuple(settings().items())):
         if name == "plan":
             continue
         if setting.schema["type"] == "boolean":

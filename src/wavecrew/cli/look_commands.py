@@ -1,0 +1,228 @@
+"""`status`, `logs`, `report` and `runs`: looking at what is going on and at what was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wavecrew.api.history import open_run
+from wavecrew.api.places import find_workspace
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.core.store import Store
+from wavecrew.errors import ExitCode, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from wavecrew.api.history import OpenedRun
+    from wavecrew.views.summary import Summary
+
+
+@contextmanager
+def _store(settings: Globals) -> Iterator[Store]:
+    """The state of the workspace, without loading any setting: looking must be quick."""
+    with Store.open(find_workspace(settings.directory), create=False) as store:
+        yield store
+
+
+def overview(settings: Globals) -> None:
+    """What `wavecrew` alone prints: where things stand, and the likeliest next commands."""
+    try:
+        with _store(settings) as store:
+            _print_status(settings, store, "latest")
+    except NotFoundError:
+        echo("nothing has been run here yet")
+        echo("next: wavecrew init · wavecrew plan · wavecrew run      all commands: wavecrew --help")
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--watch", is_flag=True, help="Print it again whenever something has changed, until the run is over.")
+@with_globals
+@pass_globals
+def status(settings: Globals, run: str, watch: bool) -> int:
+    """Show where a run stands: what is done, what is at work, who waits for whom, what failed and why."""
+    with _store(settings) as store:
+        opened = _print_status(settings, store, run)
+        while watch and opened.alive:
+            opened = _wait_for_news(store, opened)
+            _print_status(settings, store, opened.row.id)
+    return ExitCode.OK
+
+
+def _wait_for_news(store: Store, opened: OpenedRun) -> OpenedRun:
+    while True:
+        time.sleep(0.5)
+        later = open_run(store, opened.row.id)
+        if len(later.events) != len(opened.events) or not later.alive:
+            return later
+
+
+def _print_status(settings: Globals, store: Store, reference: str) -> OpenedRun:
+    from wavecrew.views.run_status import status_json, status_text
+
+    opened = open_run(store, reference)
+    summary = _summary(opened)
+    echo((status_json(summary) if settings.json else status_text(summary)).rstrip())
+    sys.stdout.flush()
+    return opened
+
+
+def _summary(opened: OpenedRun) -> Summary:
+    from wavecrew.views.run_history import History
+    from wavecrew.views.summary import summarize
+
+    history = History(opened.events)
+    return summarize(opened.state, time.time(), alive=opened.alive, progress=opened.progress(), history=history)
+
+
+@click.command()
+@click.argument("phase", required=False)
+@click.option("--run", default="latest", show_default=True, metavar="RUN", help="The run to look at.")
+@click.option("--attempt", type=int, metavar="N", help="The attempt to look at; the latest by default.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the attempt has ended.")
+@click.option("-n", "--lines", type=int, metavar="N", help="Only the last N lines.")
+@click.option("--failed", is_flag=True, help="The logs of all failed phases.")
+@click.option("--raw", is_flag=True, help="Every byte as it is, terminal control sequences included.")
+@with_globals
+@pass_globals
+def logs(
+    settings: Globals,
+    phase: str | None,
+    run: str,
+    attempt: int | None,
+    follow: bool,
+    lines: int | None,
+    failed: bool,
+    raw: bool,
+) -> int:
+    """Show what the agent of PHASE printed. Control sequences are taken out unless --raw is given."""
+    from wavecrew.api.selection import phase_named
+    from wavecrew.models.phase_status import PhaseStatus
+
+    with _store(settings) as store:
+        opened = open_run(store, run)
+        if bool(phase) == failed:
+            raise UsageError("name a phase, or say --failed", fix="see the phases with: wavecrew status")
+        if phase:
+            names = [phase_named(opened.state.graph, phase)]
+        else:
+            names = [
+                name for name, s in opened.state.phase_states.items() if s.status is PhaseStatus.FAILED and s.attempts
+            ]
+            if not names:
+                echo("no phase has failed")
+        for name in names:
+            if failed:
+                echo(f"== {name} {opened.state.graph.nodes[name].name}")
+            path = opened.log_file(name, attempt)
+            if follow:
+                _follow(path, raw=raw)
+            else:
+                _show(path, lines, raw=raw)
+    return ExitCode.OK
+
+
+def _show(path: Path, lines: int | None, *, raw: bool) -> None:
+    from wavecrew.cli.log_tail import follow, last_lines
+    from wavecrew.views.terminal_text import clean
+
+    if lines is not None and not raw:
+        echo(clean(last_lines(path, lines)))
+        return
+    for piece in follow(path, lambda: True):
+        _write(piece, raw=raw)
+
+
+def _follow(path: Path, *, raw: bool) -> None:
+    from wavecrew.cli.log_tail import follow
+    from wavecrew.core.liveness import is_locked
+
+    for piece in follow(path, lambda: not is_locked(path.parent / "lock")):
+        _write(piece, raw=raw)
+        sys.stdout.flush()
+
+
+def _write(piece: bytes, *, raw: bool) -> None:
+    from wavecrew.views.terminal_text import clean
+
+    if raw:
+        sys.stdout.buffer.write(piece)
+    else:
+        click.echo(clean(piece.decode("utf-8", errors="replace")), nl=False)
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
+@with_globals
+@pass_globals
+def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
+    """Show where the time of a run went, what paced it, and what was waived."""
+    import json
+
+    from wavecrew.cli.globals import only_ascii, write_or_print
+    from wavecrew.views.run_report import report_json, report_text
+
+    with _store(settings) as store:
+        opened = open_run(store, run)
+    if settings.json or form == "json":
+        write_or_print(json.dumps(report_json(opened.state, opened.events, alive=opened.alive), indent=2), output)
+    else:
+        text = report_text(opened.state, opened.events, alive=opened.alive, ascii_only=only_ascii())
+        write_or_print(text, output)
+    return ExitCode.OK
+
+
+@click.group()
+def runs() -> None:
+    """The runs of this workspace."""
+
+
+@runs.command("list")
+@with_globals
+@pass_globals
+def runs_list(settings: Globals) -> int:
+    """List all runs, newest first."""
+    from wavecrew.views.run_status import runs_table
+
+    with _store(settings) as store:
+        opened = [open_run(store, row.id) for row in store.runs()]
+    found = [_summary(one) for one in opened]
+    if settings.json:
+        echo_json({"runs": [_run_data(one, summary) for one, summary in zip(opened, found, strict=True)]})
+    else:
+        echo(runs_table(found).rstrip())
+    return ExitCode.OK
+
+
+def _run_data(opened: OpenedRun, summary: Summary) -> dict[str, object]:
+    return {
+        "run": opened.row.id,
+        "number": opened.row.number,
+        "status": summary.status.value,
+        "plan": summary.plan_path,
+        "done": summary.done,
+        "total": summary.total,
+        "started": summary.started,
+        "ended": summary.ended,
+    }
+
+
+@runs.command("show")
+@click.argument("run", default="latest")
+@with_globals
+@pass_globals
+def runs_show(settings: Globals, run: str) -> int:
+    """Show one run with every phase."""
+    from wavecrew.views.run_status import run_text, status_json
+
+    with _store(settings) as store:
+        summary = _summary(open_run(store, run))
+    echo(status_json(summary) if settings.json else run_text(summary).rstrip())
+    return ExitCode.OK
