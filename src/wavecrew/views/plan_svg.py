@@ -219,16 +219,18 @@ class _Drawing:
         yield "</g></g>"
 
     def _inside(self, phase: PhaseInfo, status: PhaseStatus | None) -> Iterator[str]:
+        lines = self.names[phase.id]
+        shift = (self.upper - _BOX_HEIGHT - _LINE * (len(lines) - 1)) / 2  # a short name stands in the middle
         right = self.box_width - 10
         if self.analysis.is_critical(phase.id):
-            yield sign(DIAMOND, right - 11, 9, "diamond")
+            yield sign(DIAMOND, right - 11, 9 + shift, "diamond")
             right -= 17
         if phase.id in self.contested:
-            yield sign(EXCLAMATION, right - 11, 7, "clash", 1.3)
-        for place, line in enumerate(self.names[phase.id]):
-            yield f'<text class="name" x="12" y="{number(20 + _LINE * place)}">{safe(line)}</text>'
+            yield sign(EXCLAMATION, right - 11, 7 + shift, "clash", 1.3)
+        for place, line in enumerate(lines):
+            yield f'<text class="name" x="12" y="{number(20 + shift + _LINE * place)}">{safe(line)}</text>'
         time = duration(phase.estimated_time, unknown="")
-        low = number(self.upper - 11)
+        low = number(self.upper - 11 - shift)
         if phase.name != phase.id:
             room = self.box_width - 30 - text_width(time, 11.5)
             yield f'<text class="small" x="12" y="{low}">{safe(cut(phase.id, 11.5, room))}</text>'
