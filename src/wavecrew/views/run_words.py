@@ -1,81 +1,37 @@
 """The words and times that all views of a run share.
 
-What it does: writes seconds and clock times, tells why an attempt failed, names phases, and has the signs of both
-Unicode and ASCII.
+What it does: writes seconds and clock times, tells why an attempt failed, names phases, and finds
+stand-ins for our signs where an encoding lacks them.
 What it does not know: what is written about, and how wide a screen is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from wavecrew.models.events import Cause
 from wavecrew.models.simulation import ChainStep, Wait
-from wavecrew.views.terminal_text import one_line
+from wavecrew.views.terminal_text import encodable, one_line
 
 UNKNOWN: Final = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """The few characters that ASCII has no match for; `encodes` tells which set a screen can show."""
-
-    arrow: str = "→"
-    waits: str = "⇢"
-    needs: str = "←"
-    dot: str = "·"
-    ellipsis: str = "…"
-    passed: str = "✓"
-    kept: str = "="
-    skipped: str = "-"
-    failed: str = "✗"
-    running: str = "▶"
-    waiting: str = "◷"
-    retry: str = "↻"
-    lost: str = "?"
-    to_come: str = "·"
-    bar_done: str = "━"
-    bar_left: str = "─"
-    pacing: str = "█"
-    other: str = "▒"
-    vain: str = "░"
-
-    def encodes(self, encoding: str) -> bool:
-        """Whether an encoding has all of them."""
-        try:
-            "".join(getattr(self, name) for name in self.__slots__).encode(encoding)
-        except (UnicodeEncodeError, LookupError):
-            return False
-        return True
+_ASCII: Final = str.maketrans("✓✗▶◷↻·…→⇢←━─█▒░×", "+x>~r|.>~<#-#=-x")
+"""For each sign of these views one that every terminal has, of the same width, so that no layout changes."""
 
 
-SIGNS: Final = Signs()
-ASCII: Final = Signs(
-    arrow="->",
-    waits="~>",
-    needs="<-",
-    dot="|",
-    ellipsis="..",
-    passed="+",
-    failed="x",
-    running=">",
-    waiting="w",
-    retry="r",
-    to_come=".",
-    bar_done="#",
-    bar_left="-",
-    pacing="#",
-    other="=",
-    vain="-",
-)
-
-
-def signs_for(encoding: str | None) -> Signs:
-    """The signs that a screen with this encoding can show."""
-    return SIGNS if SIGNS.encodes(encoding or "ascii") else ASCII
+def for_encoding(text: str, encoding: str | None) -> str:
+    """A text in what an encoding can write: our signs by their stand-ins, and a question mark for anything else."""
+    wanted = encoding or "ascii"
+    try:
+        text.encode(wanted)
+    except UnicodeEncodeError:
+        return encodable(text.translate(_ASCII), wanted)
+    except LookupError:
+        return encodable(text.translate(_ASCII), "ascii")
+    return text
 
 
 _PLAIN: Final = {
@@ -149,14 +105,14 @@ def listed(names: tuple[str, ...], shown: int = 6) -> str:
     return " ".join(one_line(name) for name in names[:shown]) + more
 
 
-def chain_words(steps: Sequence[ChainStep], signs: Signs = SIGNS, shown: int = 10) -> str:
+def chain_words(steps: Sequence[ChainStep], shown: int = 10) -> str:
     """Phases in a row with what each waited for; of a long row the beginning and the end."""
     words: list[str] = []
     for place, step in enumerate(steps):
         if len(steps) > shown and shown // 2 <= place < len(steps) - shown // 2:
             if place == shown // 2:
-                words.append(f"{signs.arrow} {signs.ellipsis} {len(steps) - shown:,} more")
+                words.append(f"→ … {len(steps) - shown:,} more")
             continue
-        arrow = signs.arrow if step.waited_for is Wait.DEPENDENCY else signs.waits
+        arrow = "→" if step.waited_for is Wait.DEPENDENCY else "⇢"
         words.append((f"{arrow} " if place else "") + one_line(step.phase))
     return " ".join(words)

@@ -1,0 +1,285 @@
+"""The report of a run: where the time went, what paced it, what was waived, tried again or kept.
+
+What it does: draws each phase as a bar over the time of the run, names the pacing chain of what really happened, and
+writes the same as JSON for programs.
+What it does not know: how the chain is found (`run_pacing`) and what would have been faster (`run_advice`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wavecrew.models.events import Event, Outcome
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.views.run_advice import Advice, advice
+from wavecrew.views.run_history import Attempt, History, LockStretch
+from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
+from wavecrew.views.run_status import wrapped
+from wavecrew.views.run_timeline import timeline
+from wavecrew.views.run_words import UNKNOWN, label, listed, reason_of, seconds
+from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
+from wavecrew.views.terminal_text import cut, one_line, safe_json
+
+FORMAT: Final = 1
+"""Version of the JSON report; it rises when a key changes its meaning or goes away."""
+_SHOWN: Final = 10
+_WORTH: Final = 0.01  # a share of the run below which a gain is no gain, and a pause no pause
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    summary: Summary
+    history: History
+    chain: tuple[PacingStep, ...]
+    advice: Advice | None
+
+
+def _findings(state: ExecutionState, events: Iterable[Event], now: float, alive: bool | None) -> _Findings:
+    history = History(events)
+    summary = summarize(state, now, alive=alive, history=history)
+    chain = pacing_chain(state.graph, history, state.agent_limit, state.start_time or 0.0)
+    return _Findings(summary, history, chain, advice(state, history, chain))
+
+
+# -- text -------------------------------------------------------------------------------------------------------
+
+
+def report_text(
+    state: ExecutionState, events: Iterable[Event], now: float, *, alive: bool | None = None, width: int = 80
+) -> str:
+    """The screen of `wavecrew report`. `events` is the whole history of the run."""
+    found = _findings(state, events, now, alive)
+    width = max(width, 40)
+    parts = (
+        _head(found, width),
+        _bars(found, width),
+        _pacing(found, width),
+        _faster(found, width),
+        _notes(found, width),
+    )
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _head(found: _Findings, width: int) -> Iterator[str]:
+    summary = found.summary
+    words = [f"wall {seconds(summary.elapsed)}", f"work {seconds(summary.work)}"]
+    if summary.ratio is not None:
+        words.append(f"{summary.ratio:.2f}x")
+        if summary.agents:
+            words.append(f"agents busy {summary.ratio / summary.agents:.0%}")
+    words.append(f"retries {summary.retries}")
+    if summary.idle:
+        words.append(f"idle {seconds(summary.idle)} left out")
+    status = summary.status.value.upper()
+    yield from wrapped(f"run {one_line(summary.run)}  {status} {summary.done:,}/{summary.total:,}  ", words, width)
+
+
+def _bars(found: _Findings, width: int) -> Iterator[str]:
+    summary = found.summary
+    if summary.started is None or not summary.elapsed or not (found.history.attempts or found.history.waits):
+        yield "  no phase has been started"
+        return
+    labels = {row.id: label(row.id, row.name) for row in summary.rows}
+    pacing = {(step.attempt.phase, step.attempt.number) for step in found.chain}
+    yield from timeline(found.history, labels, pacing, summary.started, summary.elapsed, width)
+
+
+def _pacing(found: _Findings, width: int) -> Iterator[str]:
+    if found.chain:
+        yield from wrapped("  pacing chain  ", _steps(found.chain, found.summary.elapsed or 0.0), width, between=" ")
+
+
+def _steps(chain: Sequence[PacingStep], wall: float) -> list[str]:
+    """The steps in words; of a long chain the beginning and the end."""
+    words: list[str] = []
+    for place, step in enumerate(chain):
+        if len(chain) > 2 * _SHOWN and _SHOWN <= place < len(chain) - _SHOWN:
+            if place == _SHOWN:
+                words.append(f"→ … {len(chain) - 2 * _SHOWN:,} more")
+            continue
+        arrow = f"{_ARROWS[step.waited_for]} " if place else ""
+        gap = f" (after a pause of {seconds(step.gap)})" if step.gap > max(wall * _WORTH, 0.05) else ""
+        words.append(f"{arrow}{one_line(step.attempt.phase)}{gap}")
+    return words
+
+
+_ARROWS: Final = {
+    Waited.NOTHING: "…",
+    Waited.DEPENDENCY: "→",
+    Waited.LOCK: "⇢lock",
+    Waited.AGENT: "⇢agent",
+    Waited.RETRY: "↻",
+}
+
+
+def _faster(found: _Findings, width: int) -> Iterator[str]:
+    """What the simulation says, with what it says of the run as it was beside it, so that the figures compare."""
+    told = found.advice
+    if told is None or told.as_it_was <= 0:
+        return
+    base = told.as_it_was
+    words = [f"nobody waits for {cut(resource, 40)}: {_gain(time, base)}" for resource, time in told.without.items()]
+    words.append(f"{told.agents + 1} agents: {_gain(told.one_more, base)}")
+    if told.one_less is not None and told.one_less <= base * (1 + _WORTH):
+        words.append(f"{told.agents - 1} {'agents' if told.agents > 2 else 'agent'} would do as well")
+    yield from wrapped(f"  to go faster  (on paper, measured times: {seconds(base)})  ", words, width)
+    lost = (found.summary.elapsed or 0.0) - base
+    if lost > max(base * 0.05, 0.5):
+        yield from wrapped("                ", [f"pauses, start-up and retries took {seconds(lost)} more"], width)
+
+
+def _gain(time: float, base: float) -> str:
+    return f"{seconds(time)}" if time < base * (1 - _WORTH) else "no gain"
+
+
+def _notes(found: _Findings, width: int) -> Iterator[str]:
+    summary = found.summary
+    for row in summary.of(Standing.FAILED)[:_SHOWN]:
+        yield from _note("failed", row, row.reason, width)
+    blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
+    if blocked:
+        yield cut(f"  {'blocked':<14}{listed(blocked, 12)}", width)
+    for attempt in _vain(found)[:_SHOWN]:
+        row = summary.by_id[attempt.phase]
+        why = f"attempt {attempt.number} {attempt.outcome} after {seconds(attempt.lasted(attempt.started))}: "
+        yield from _note("tried again", row, why + reason_of(attempt.cause, attempt.detail), width)
+    for row in summary.of(Standing.SKIPPED)[:_SHOWN]:
+        yield from _note("waived", row, row.reason.removeprefix("skipped "), width)
+    kept: dict[str, list[str]] = {}
+    for row in summary.of(Standing.KEPT):
+        kept.setdefault(row.kept_from, []).append(row.id)
+    for run, names in kept.items():
+        yield cut(f"  {'kept':<14}{listed(tuple(names), 12)} from run {one_line(run)}", width)
+
+
+def _note(word: str, row: PhaseRow, told: str, width: int) -> Iterator[str]:
+    head = f"  {word:<14}{cut(label(row.id, row.name), 30)}  "
+    yield from list(wrapped(head, one_line(told).split(" "), width, between=" "))[:3]
+
+
+def _vain(found: _Findings) -> list[Attempt]:
+    """Attempts after which the phase was tried again."""
+    last = {attempt.phase: attempt.number for attempt in found.history.attempts}
+    return [a for a in found.history.attempts if a.number < last[a.phase] and a.outcome is not Outcome.SUCCEEDED]
+
+
+# -- JSON -------------------------------------------------------------------------------------------------------
+
+
+def report_data(
+    state: ExecutionState, events: Iterable[Event], now: float, *, alive: bool | None = None
+) -> dict[str, Any]:
+    """The report as plain values. Times are seconds since 1970, lengths are seconds; what is not known is null."""
+    found = _findings(state, events, now, alive)
+    summary = found.summary
+    attempts: dict[str, list[dict[str, Any]]] = {row.id: [] for row in summary.rows}
+    waits: dict[str, list[dict[str, Any]]] = {row.id: [] for row in summary.rows}
+    for attempt in found.history.attempts:
+        attempts[attempt.phase].append(_attempt_data(attempt))
+    for wait in found.history.waits:
+        waits[wait.phase].append(_wait_data(wait))
+    return {
+        "format": FORMAT,
+        "run": summary.run,
+        "status": summary.status.value,
+        "plan": {"name": summary.plan_name, "path": summary.plan_path, "digest": summary.plan_digest},
+        "started": summary.started,
+        "ended": summary.ended,
+        "totals": _totals(found),
+        "pacing_chain": [_step_data(step) for step in found.chain],
+        "advice": _advice_data(found.advice),
+        "idle": [{"since": since, "until": until} for since, until in found.history.idle],
+        "phases": [_phase_data(state, row, attempts[row.id], waits[row.id]) for row in summary.rows],
+    }
+
+
+def report_json(state: ExecutionState, events: Iterable[Event], now: float, *, alive: bool | None = None) -> str:
+    """The same as text."""
+    return safe_json(report_data(state, events, now, alive=alive), indent=2) + "\n"
+
+
+def _totals(found: _Findings) -> dict[str, Any]:
+    summary = found.summary
+    waited = sum(wait.until - wait.since for wait in found.history.waits if wait.until is not None)
+    return {
+        "phases": len(summary.rows),
+        "to_do": summary.total,
+        "done": summary.done,
+        "counts": {standing.value: number for standing, number in summary.counts.items()},
+        "wall_seconds": summary.elapsed,
+        "work_seconds": summary.work,
+        "idle_seconds": summary.idle,
+        "lock_wait_seconds": waited,
+        "ratio": summary.ratio,
+        "agents": summary.agents or None,
+        "attempts": len(found.history.attempts),
+        "retries": summary.retries,
+    }
+
+
+def _phase_data(
+    state: ExecutionState, row: PhaseRow, attempts: list[dict[str, Any]], waits: list[dict[str, Any]]
+) -> dict[str, Any]:
+    waiver = {"by": row.waiver.by, "reason": row.waiver.reason, "at": row.waiver.at} if row.waiver else None
+    hours = state.graph.nodes[row.id].estimated_time
+    return {
+        "id": row.id,
+        "name": row.name,
+        "wave": row.wave,
+        "dependencies": list(state.graph.dependencies(row.id)),
+        "status": row.status.value,
+        "standing": row.standing.value,
+        "reason": row.reason or None,
+        "estimated_seconds": None if hours is None else round(hours * 3600, 3),
+        "attempts": attempts,
+        "waits": waits,
+        "outputs": list(state.phase_states[row.id].outputs),
+        "blocked_by": list(row.blocked_by),
+        "waiver": waiver,
+        "kept_from": row.kept_from or None,
+    }
+
+
+def _attempt_data(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "agent": attempt.agent,
+        "started": attempt.started,
+        "ended": attempt.ended,
+        "outcome": attempt.outcome.value if attempt.outcome else None,
+        "cause": attempt.cause.value or None,
+        "detail": attempt.detail or None,
+        "exit_code": attempt.exit_code,
+        "log": attempt.log or None,
+    }
+
+
+def _wait_data(wait: LockStretch) -> dict[str, Any]:
+    return {"resource": wait.resource, "holder": wait.holder, "since": wait.since, "until": wait.until}
+
+
+def _step_data(step: PacingStep) -> dict[str, Any]:
+    return {
+        "phase": step.attempt.phase,
+        "attempt": step.attempt.number,
+        "waited_for": step.waited_for.value,
+        "resource": step.resource or None,
+        "gap_seconds": step.gap,
+    }
+
+
+def _advice_data(told: Advice | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    return {
+        "agents": told.agents,
+        "on_paper_seconds": told.as_it_was,
+        "one_agent_more_seconds": told.one_more,
+        "one_agent_less_seconds": told.one_less,
+        "without_turns_seconds": dict(told.without),
+    }
+
+
+__all__ = ["FORMAT", "UNKNOWN", "report_data", "report_json", "report_text"]
