@@ -1,79 +1,107 @@
 """How long the rest of a run may take, by the estimates of its plan.
 
-What it does: follows the longest chain of what is left, counts in what a phase waits for right now and the number of
-agents, and names the chain that paces the rest.
+What it does: runs what is left on paper, from where each phase stands now, with its locks and the number of agents, and
+names the chain that paces the rest.
 What it does not know: how good the estimates are; where one is missing there is no forecast at all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from wavecrew.models.contention import ClaimTable
 from wavecrew.models.execution_state import ExecutionState, PhaseState
+from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
-from wavecrew.models.simulation import ChainStep, Wait
+from wavecrew.models.schedule import Estimates, priorities
+from wavecrew.models.simulation import ChainStep, Workload, simulate
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """About how many seconds are left, and the chain of phases that takes them.
-
-    `by_agents` says that there is more work than the chain: then the number of agents paces the run.
-    """
+    """About how many seconds are left, and the chain of phases that takes them."""
 
     left: float
     chain: tuple[ChainStep, ...]
-    by_agents: bool = False
 
 
 def forecast(state: ExecutionState, now: float) -> Forecast | None:
     """The forecast for what can still be done; None if an estimate is missing or nothing is left by the estimates."""
-    ends: dict[str, float] = {}
-    before: dict[str, tuple[str, Wait, str]] = {}
-    total = 0.0
-    for layer in ((*state.running,), *state.graph.layers()):
+    rests: dict[str, float] = {}
+    for layer in state.graph.layers():
         for name in layer:
             found = state.phase_states[name]
-            if name in ends or not _left(state, name, found):
+            if not _can_be_done(state, name, found, rests):
                 continue
-            rest = _rest(state, name, found, now)
-            if rest is None:
+            hours = state.graph.nodes[name].estimated_time
+            if hours is None:
                 return None
-            others = [other for other in state.graph.edges[name] if not state.phase_states[other].satisfied]
-            if found.status is PhaseStatus.NOT_STARTED and any(other not in ends for other in others):
-                continue  # a failure holds it up
-            start, cause = max(0.0, (found.retry_at or now) - now), ("", Wait.NOTHING, "")
-            for other in others if found.status is PhaseStatus.NOT_STARTED else ():
-                if ends[other] >= start:
-                    start, cause = ends[other], (other, Wait.DEPENDENCY, "")
-            lock = found.lock_wait
-            if lock is not None and found.status is PhaseStatus.QUEUED and ends.get(lock.holder, 0.0) > start:
-                start, cause = ends[lock.holder], (lock.holder, Wait.LOCK, lock.resource)
-            ends[name], before[name] = start + rest, cause
-            total += rest
-    return _told(ends, before, total / max(1, state.agent_limit))
-
-
-def _left(state: ExecutionState, name: str, found: PhaseState) -> bool:
-    return not found.satisfied and found.status is not PhaseStatus.FAILED and state.to_do(name)
-
-
-def _rest(state: ExecutionState, name: str, found: PhaseState, now: float) -> float | None:
-    hours = state.graph.nodes[name].estimated_time
-    if hours is None:
+            rests[name] = _rest(hours * 3600, found, now)
+    if not rests:
         return None
-    spent = now - found.started_at if found.status is PhaseStatus.IN_PROGRESS and found.started_at is not None else 0.0
-    return max(0.0, hours * 3600 - max(0.0, spent))
+    result = simulate(_workload(state, rests), max(state.agent_limit, len(state.running), 1))
+    return Forecast(result.makespan, result.pacing_chain) if result.makespan > 0 else None
 
 
-def _told(ends: dict[str, float], before: dict[str, tuple[str, Wait, str]], shared: float) -> Forecast | None:
-    last = max(ends, key=ends.__getitem__, default="")
-    longest = ends.get(last, 0.0)
-    if max(longest, shared) <= 0.0:
-        return None
-    steps: list[ChainStep] = []
-    while last:
-        other, cause, resource = before[last]
-        steps.append(ChainStep(last, cause, resource))
-        last = other
-    return Forecast(max(longest, shared), tuple(reversed(steps)), by_agents=shared > longest)
+def _can_be_done(state: ExecutionState, name: str, found: PhaseState, rests: Mapping[str, float]) -> bool:
+    """Whether a phase is still to be done and nothing keeps it from it; what it depends on has been looked at."""
+    if found.satisfied or found.status is PhaseStatus.FAILED or not state.to_do(name):
+        return False
+    return found.status is not PhaseStatus.NOT_STARTED or all(
+        other in rests or state.phase_states[other].satisfied for other in state.graph.edges[name]
+    )
+
+
+def _rest(estimate: float, found: PhaseState, now: float) -> float:
+    if found.status is PhaseStatus.IN_PROGRESS and found.started_at is not None:
+        return max(0.0, estimate - max(0.0, now - found.started_at))
+    pause = max(0.0, found.retry_at - now) if found.retry_at is not None else 0.0
+    return estimate + pause
+
+
+def _workload(state: ExecutionState, rests: Mapping[str, float]) -> Workload:
+    """What is left as a plan of its own; phases at work stand first in every line, for they have what they need."""
+    whole = _whole(state.graph)
+    names = (*state.running, *sorted(rests.keys() - state.running.keys(), key=whole.rank_of.__getitem__))
+    number = {name: place for place, name in enumerate(names)}
+    return Workload(
+        phases=names,
+        durations=tuple(rests[name] for name in names),
+        rank=tuple(range(len(names))),
+        dependency_counts=tuple(
+            0 if name in state.running else sum(other in number for other in state.graph.edges[name]) for name in names
+        ),
+        dependents=tuple(
+            tuple(
+                number[other]
+                for other in state.graph.dependents(name)
+                if other in number and other not in state.running
+            )
+            for name in names
+        ),
+        table=replace(whole.table, claims=tuple(whole.table.claims[whole.place_of[name]] for name in names)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What does not change during a run: the claims of all phases and their order of urgency."""
+
+    graph: DependencyGraph
+    table: ClaimTable
+    place_of: Mapping[str, int]
+    rank_of: Mapping[str, int]
+
+
+_kept: list[_Whole] = []  # of the graph that was asked for last: a view asks for the same one again and again
+
+
+def _whole(graph: DependencyGraph) -> _Whole:
+    if not _kept or _kept[0].graph is not graph:
+        urgency = priorities(graph, Estimates.of(graph).durations)
+        place = {name: position for position, name in enumerate(graph.nodes)}
+        order = sorted(graph.nodes, key=lambda name: (-urgency[name], place[name]))
+        rank = {name: position for position, name in enumerate(order)}
+        _kept[:] = [_Whole(graph, ClaimTable.of(graph.nodes.values()), place, rank)]
+    return _kept[0]

@@ -88,7 +88,8 @@ def _bars(found: _Findings, width: int) -> Iterator[str]:
 
 def _pacing(found: _Findings, width: int) -> Iterator[str]:
     if found.chain:
-        yield from wrapped("  pacing chain  ", _steps(found.chain, found.summary.elapsed or 0.0), width, between=" ")
+        head = "pacing chain" if found.summary.ended is not None else "paced so far"
+        yield from wrapped(f"  {head}  ", _steps(found.chain, found.summary.elapsed or 0.0), width, between=" ")
 
 
 def _steps(chain: Sequence[PacingStep], wall: float) -> list[str]:
@@ -120,14 +121,15 @@ def _faster(found: _Findings, width: int) -> Iterator[str]:
     if told is None or told.as_it_was <= 0:
         return
     base = told.as_it_was
-    words = [f"nobody waits for {cut(resource, 40)}: {_gain(time, base)}" for resource, time in told.without.items()]
+    words = [f"on paper, with the times measured here: {seconds(base)}"]
+    words += [f"if nobody waits for {cut(name, 30)}: {_gain(time, base)}" for name, time in told.without.items()]
     words.append(f"{told.agents + 1} agents: {_gain(told.one_more, base)}")
     if told.one_less is not None and told.one_less <= base * (1 + _WORTH):
         words.append(f"{told.agents - 1} {'agents' if told.agents > 2 else 'agent'} would do as well")
-    yield from wrapped(f"  to go faster  (on paper, measured times: {seconds(base)})  ", words, width)
     lost = (found.summary.elapsed or 0.0) - base
     if lost > max(base * 0.05, 0.5):
-        yield from wrapped("                ", [f"pauses, start-up and retries took {seconds(lost)} more"], width)
+        words.append(f"pauses, start-up and retries took {seconds(lost)} more")
+    yield from wrapped("  to go faster  ", words, width)
 
 
 def _gain(time: float, base: float) -> str:
@@ -140,7 +142,7 @@ def _notes(found: _Findings, width: int) -> Iterator[str]:
         yield from _note("failed", row, row.reason, width)
     blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
     if blocked:
-        yield cut(f"  {'blocked':<14}{listed(blocked, 12)}", width)
+        yield from wrapped(f"  {'blocked':<14}", [listed(blocked, 12)], width)
     for attempt in _vain(found)[:_SHOWN]:
         row = summary.by_id[attempt.phase]
         why = f"attempt {attempt.number} {attempt.outcome} after {seconds(attempt.lasted(attempt.started))}: "
@@ -151,7 +153,8 @@ def _notes(found: _Findings, width: int) -> Iterator[str]:
     for row in summary.of(Standing.KEPT):
         kept.setdefault(row.kept_from, []).append(row.id)
     for run, names in kept.items():
-        yield cut(f"  {'kept':<14}{listed(tuple(names), 12)} from run {one_line(run)}", width)
+        words = [listed(tuple(names), 12), f"from run {one_line(run)}"]
+        yield from wrapped(f"  {'kept':<14}", words, width, between=" ")
 
 
 def _note(word: str, row: PhaseRow, told: str, width: int) -> Iterator[str]:

@@ -63,12 +63,12 @@ def _bars(history: History, pacing: Collection[tuple[str, int]], started: float,
     found: list[tuple[float, int, str, Bar]] = []
     for wait in history.waits:
         begin, end = span(wait.since, wait.until)
-        found.append((begin, 0, wait.phase, (begin, end, WAIT)))
+        found.append((begin, 1, wait.phase, (begin, end, WAIT)))
     for attempt in history.attempts:
         begin, end = span(attempt.started, attempt.ended)
         on_chain = (attempt.phase, attempt.number) in pacing
         good = attempt.outcome in (None, Outcome.SUCCEEDED)
-        found.append((begin, 1, attempt.phase, (begin, end, (PACING if on_chain else WORK) if good else VAIN)))
+        found.append((begin, 0, attempt.phase, (begin, end, (PACING if on_chain else WORK) if good else VAIN)))
     bars: dict[str, list[Bar]] = {}
     for _, _, phase, bar in sorted(found, key=lambda one: one[:2]):
         bars.setdefault(phase, []).append(bar)

@@ -1,0 +1,136 @@
+"""A run on a terminal: a region that is redrawn, above which finished lines scroll up and stay.
+
+What it does: draws what `run_region` lays out, in the terminal's size, encoding and colours; `NO_COLOR` is respected.
+What it does not know: what the lines say, and when something happens: whoever owns it calls `event` and `tick`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, TextIO
+
+from wavecrew.models.events import Event
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.views.phase_rows import NO_PROGRESS
+from wavecrew.views.run_history import History
+from wavecrew.views.run_region import Line, Region
+from wavecrew.views.run_words import for_encoding, label
+from wavecrew.views.summary import Progress, Summary, summarize
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+_STYLES: Final = {
+    "good": "green",
+    "bad": "bold red",
+    "busy": "cyan",
+    "wait": "yellow",
+    "quiet": "dim",
+    "head": "bold",
+    "": "",
+}
+
+
+class LiveView:
+    """The live region of one run. `start` it, tell it events and ticks, and `stop` it, whatever happens.
+
+    `history` are the events from before, if the run is taken up. `color` None leaves the choice to the terminal.
+    """
+
+    def __init__(
+        self, stream: TextIO | None = None, *, history: Iterable[Event] = (), color: bool | None = None
+    ) -> None:
+        self._stream = sys.stdout if stream is None else stream
+        self._color = color
+        self._history = History(history)
+        self._state: ExecutionState | None = None
+        self._labels: list[str] = []
+        self._now = 0.0
+        self._progress: Progress = NO_PROGRESS
+        self._console: Console | None = None
+        self._live: Live | None = None
+
+    def start(self) -> None:
+        """Take the lower part of the terminal."""
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(
+            file=self._stream,
+            force_terminal=True,
+            no_color=None if self._color is None else not self._color,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        self._live.start()
+
+    def event(self, events: Sequence[Event], state: ExecutionState) -> None:
+        """Show what happened; `state` is the one after it."""
+        if not events:
+            return
+        self._history.add(events)
+        lines: list[Line] = []
+        if self._state is None:
+            self._labels = [label(name, phase.name) for name, phase in state.graph.nodes.items()]
+            lines.append(self._region().header(state))
+        self._state = state
+        self._now = max(self._now, events[-1].at)
+        lines += self._region().news(events, state)
+        self._print(lines)
+        self._draw()
+
+    def tick(self, now: float, progress: Progress = NO_PROGRESS) -> None:
+        """Redraw with the time and the steps of running phases."""
+        self._now, self._progress = now, progress
+        self._draw()
+
+    def stop(self) -> None:
+        """Give the terminal back; one line that sums up the run stays. May be called twice, and without `start`."""
+        if self._live is None:
+            return
+        live, self._live = self._live, None
+        try:
+            if self._state is not None:
+                summary = summarize(self._state, self._now, history=self._history)
+                live.update(self._text([self._region().ending(summary)]))
+        finally:
+            live.stop()
+
+    # -- drawing
+
+    def _region(self) -> Region:
+        return Region(self._labels, self._console.size.width if self._console else 80)
+
+    def _print(self, lines: list[Line]) -> None:
+        if lines and self._console is not None:
+            self._console.print(self._text(lines), no_wrap=True, overflow="crop", crop=True)
+
+    def _draw(self) -> None:
+        if self._live is None or self._console is None or self._state is None:
+            return
+        summary: Summary = summarize(self._state, self._now, alive=True, progress=self._progress, history=self._history)
+        lines = self._region().region(summary, self._console.size.height - 1)
+        self._live.update(self._text(lines), refresh=True)
+
+    def _text(self, lines: list[Line]) -> Text:
+        from rich.text import Text
+
+        encoding = getattr(self._stream, "encoding", None)
+        text = Text(no_wrap=True, overflow="crop", end="")
+        for place, line in enumerate(lines):
+            if place:
+                text.append("\n")
+            for piece in line:
+                text.append(for_encoding(piece.text, encoding), _STYLES[piece.style])
+        return text

@@ -1,0 +1,230 @@
+"""The words of the live view: lines that stay when something ends, and the region below them that is redrawn.
+
+What it does: lays out both for a width and a height as lines of styled pieces. Every line begins with a sign and a
+word, so that nothing is told by colour alone; what does not fit is counted.
+What it does not know: terminals, and when a region is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from wavecrew.models import events as ev
+from wavecrew.models.events import Event, Outcome
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.views.run_words import UNKNOWN, chain_words, label, listed, reason_of, seconds, short
+from wavecrew.views.summary import PhaseRow, Standing, Summary
+from wavecrew.views.terminal_text import cells, cut, one_line, pad
+
+
+class Piece(NamedTuple):
+    """Some text and how it is meant: a name of the table of styles of whoever draws it."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Piece, ...]
+
+_WORD: Final = 7
+_FOLD: Final = 3  # more kept or skipped phases than this share one line
+
+
+def plain_text(line: Line) -> str:
+    """A line without its styles."""
+    return "".join(piece.text for piece in line).rstrip()
+
+
+class Region:
+    """Lays out lines of a width. `labels` are those of the whole plan, so that columns stay where they are."""
+
+    def __init__(self, labels: Iterable[str], width: int) -> None:
+        self.width = max(width, 30)
+        widest = max(map(cells, labels), default=8)
+        self.label_width = max(6, min(widest, self.width * 3 // 10))
+
+    def line(self, sign: str, word: str, name: str, rest: str, style: str) -> Line:
+        """`  ✓ passed  02 reader     4.0s  2 files`."""
+        head = f"  {sign} {word:<{_WORD}} "
+        body = f"{pad(name, self.label_width)}  " if name else ""
+        room = self.width - cells(head) - cells(body)
+        return (Piece(head, style), Piece(body), Piece(cut(rest, room)))
+
+    # -- lines that stay
+
+    def header(self, state: ExecutionState) -> Line:
+        agents = state.agent_limit or state.settings.get("max_parallel_agents", 0)
+        who = f"{agents} agent{'' if agents == 1 else 's'}" if agents else "agents"
+        kind = state.settings.get("agent")
+        named = f"{who} ({kind})" if isinstance(kind, str) and kind else who
+        words = f"{state.plan_name} · run {state.run} · {named} · Ctrl-C stops cleanly and keeps state"
+        return (Piece(cut(words, self.width), "head"),)
+
+    def news(self, events: Sequence[Event], state: ExecutionState) -> Iterator[Line]:
+        """The lines of events; `state` is one that has taken them in. Starts and waits show in the region alone."""
+        kept: dict[str, list[str]] = {}
+        skipped: dict[str, list[str]] = {}
+        for event in events:
+            if isinstance(event, ev.PhaseKept):
+                kept.setdefault(f"from run {event.from_run}", []).append(event.phase)
+            elif isinstance(event, ev.PhaseSkipped):
+                skipped.setdefault(f"by {event.by}: {event.reason}", []).append(event.phase)
+        yield from self._folded("=", "kept", kept, state)
+        yield from self._folded("-", "skipped", skipped, state)
+        for event in events:
+            yield from self._one(event, state)
+
+    def _folded(self, sign: str, word: str, groups: dict[str, list[str]], state: ExecutionState) -> Iterator[Line]:
+        for why, names in groups.items():
+            if len(names) > _FOLD:
+                yield self.line(sign, word, "", f"{len(names):,} phases {why}: {listed(tuple(names))}", "quiet")
+            else:
+                yield from (self.line(sign, word, _label(state, name), why, "quiet") for name in names)
+
+    def _one(self, event: Event, state: ExecutionState) -> Iterator[Line]:
+        match event:
+            case ev.AttemptEnded():
+                yield self._ended(event, state)
+            case ev.PhaseRefused():
+                told = f"not started: {reason_of(event.cause, event.detail)}"
+                yield self.line("✗", "failed", _label(state, event.phase), told, "bad")
+            case ev.PhaseReset():
+                told = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
+                yield self.line("↻", "again", _label(state, event.phase), told, "quiet")
+            case ev.CoordinatorStarted() if event.epoch > 1:
+                yield self.line("↻", "resumed", "", f"run {state.run}", "quiet")
+
+    def _ended(self, event: ev.AttemptEnded, state: ExecutionState) -> Line:
+        found, name = state.phase_states[event.phase], _label(state, event.phase)
+        known = found.attempts == event.attempt and found.started_at is not None
+        lasted = f"{seconds(event.at - (found.started_at or 0.0)) if known else '':>6}  "
+        why = reason_of(event.cause, event.detail)
+        if event.outcome is Outcome.SUCCEEDED:
+            files = f"{len(event.outputs)} file{'' if len(event.outputs) == 1 else 's'}" if event.outputs else ""
+            return self.line("✓", "passed", name, lasted + files, "good")
+        if event.outcome is Outcome.STOPPED:
+            return self.line("-", "stopped", name, f"{lasted}starts again when the run goes on", "quiet")
+        if event.retry_at is None:
+            return self.line("✗", "failed", name, lasted + why, "bad")
+        word = "lost" if event.outcome is Outcome.LOST else "retry"
+        again = seconds(event.retry_at - event.at)
+        return self.line("↻", word, name, f"{lasted}again in {again}: {why}", "wait")
+
+    # -- the region
+
+    def region(self, summary: Summary, height: int) -> list[Line]:
+        """At most `height` lines (at least one): what is at work, what waits for whom, what is to come, how far."""
+        foot = [self.bar(summary)]
+        pacing = list(self._pacing(summary))
+        others = [*self._ready(summary), *self._blocked(summary), *self._to_come(summary)]
+        room = max(1, height) - len(foot)
+        running = [self._running(row) for row in summary.of(Standing.RUNNING)]
+        waiting = [self._waiting(row) for row in summary.of(Standing.WAITING, Standing.RETRYING)]
+        if room > len(pacing) + min(2, len(running) + len(waiting)):
+            foot, room = pacing + foot, room - len(pacing)
+        others = others[: max(0, room - min(len(running) + len(waiting), max(2, room // 2)))]
+        rows = self._fold(running, waiting, room - len(others))
+        return [*rows, *others, *foot]
+
+    def _fold(self, running: list[Line], waiting: list[Line], room: int) -> list[Line]:
+        """Both lists in so many lines; waiting phases get a third of them if there are too many of both."""
+        if len(running) + len(waiting) <= room:
+            return [*running, *waiting]
+        for_waiting = min(len(waiting), max(room // 3, room - len(running)))
+        return [
+            *self._first(running, room - for_waiting, "running"),
+            *self._first(waiting, for_waiting, "waiting"),
+        ]
+
+    def _first(self, lines: list[Line], room: int, word: str) -> list[Line]:
+        if len(lines) <= room:
+            return lines
+        if room <= 0:
+            return []
+        hidden = len(lines) - room + 1
+        return [*lines[: room - 1], (Piece(f"  + {hidden:,} more {word}", "quiet"),)]
+
+    def _running(self, row: PhaseRow) -> Line:
+        words = f"{seconds(row.elapsed):>6}  "
+        if row.attempts > 1:
+            words += f"attempt {row.attempts}  "
+        if row.progress is not None:
+            words += f"step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
+        return self.line("▶", "running", label(row.id, row.name), words, "busy")
+
+    def _waiting(self, row: PhaseRow) -> Line:
+        name = label(row.id, row.name)
+        if row.lock is None:
+            return self.line("↻", "retry", name, row.reason, "wait")
+        since = f"{seconds(row.lock_waited):>6}  "
+        room = self.width - _WORD - 5 - self.label_width - 2
+        told = since + row.reason.removeprefix("waits ")
+        if cells(one_line(told)) + 2 > room:  # the holder is what matters most, so the path gives way
+            told = f"{since}for {short(row.lock.resource)} ({row.lock.holder})"
+        return self.line("◷", "waits", name, told, "wait")
+
+    def _ready(self, summary: Summary) -> Iterator[Line]:
+        ready = summary.of(Standing.READY)
+        if ready:
+            ids = listed(tuple(row.id for row in ready), 8)
+            yield self.line("·", "ready", "", f"{ids}  {ready[0].reason.partition('; before:')[0]}", "quiet")
+
+    def _blocked(self, summary: Summary) -> Iterator[Line]:
+        blocked = summary.of(Standing.BLOCKED)
+        if blocked:
+            causes = dict.fromkeys(name for row in blocked for name in row.blocked_by)
+            words = f"{listed(tuple(row.id for row in blocked), 8)}  by {listed(tuple(causes), 4)}"
+            yield self.line("✗", "blocked", "", words, "bad")
+
+    def _to_come(self, summary: Summary) -> Iterator[Line]:
+        rows = summary.of(Standing.TO_COME)
+        if not rows:
+            return
+        room = self.width - _WORD - 5
+        shown = [f"{label(row.id, row.name)} ← {listed(row.waits_for, 3)}" for row in rows]
+        words = ""
+        for place, text in enumerate(shown):
+            left = len(shown) - place - 1
+            more = f"   +{left} more" if left else ""
+            longer = f"{words}   {text}" if words else text
+            if cells(longer) + cells(more) > room and words:
+                words += f"   +{left + 1} more"
+                break
+            words = longer
+        yield (Piece(f"  · {'to come':<{_WORD}} ", "quiet"), Piece(_kept_within(words, room), "quiet"))
+
+    def _pacing(self, summary: Summary) -> Iterator[Line]:
+        told = summary.forecast
+        if told is None:
+            return
+        yield self.line("⇢", "pacing", "", chain_words(told.chain), "quiet")
+
+    def bar(self, summary: Summary) -> Line:
+        """How far, for how long, and about how long still."""
+        left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
+        told = f"  {summary.done:,}/{summary.total:,}   {seconds(summary.elapsed)}   {left}"
+        room = self.width - 2 - cells(told)
+        if room < 5:
+            return (Piece("  "), Piece(cut(told, self.width - 2)))
+        done = room if summary.total == 0 else room * summary.done // summary.total
+        return (Piece("  "), Piece("━" * done, "good"), Piece("─" * (room - done), "quiet"), Piece(told))
+
+    def ending(self, summary: Summary) -> Line:
+        """The line that stays when the view is over."""
+        words = f"{summary.status} · {summary.done:,}/{summary.total:,} done"
+        counts = summary.counts
+        for standing in (Standing.FAILED, Standing.BLOCKED, Standing.SKIPPED):
+            words += f" · {counts[standing]:,} {standing.value}" if counts[standing] else ""
+        words += f" · wall {seconds(summary.elapsed)} · work {seconds(summary.work)}"
+        words += f" · {summary.ratio:.2f}x" if summary.ratio is not None else ""
+        return (Piece(cut(words, self.width), "head"),)
+
+
+def _kept_within(words: str, room: int) -> str:
+    """Cut without losing the gaps between entries."""
+    return words if cells(words) <= room else cut(words, room)
+
+
+def _label(state: ExecutionState, phase: str) -> str:
+    return label(phase, state.graph.nodes[phase].name)
