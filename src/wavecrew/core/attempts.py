@@ -69,7 +69,7 @@ class Progress:
 def attempt_folder(state: Path, run: str, phase: str, attempt: int) -> Path:
     """Where an attempt lives. Any phase id makes a short, harmless folder name that no other id makes."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", phase)[:40].strip("-")
-    if slug != phase:
+    if slug != phase or re.search(r"-[0-9a-f]{8}$", slug):  # only names with a digest look like one
         slug = f"{slug}-{hashlib.sha256(phase.encode(errors='surrogatepass')).hexdigest()[:8]}"
     return state / "runs" / run / slug / str(attempt)
 
@@ -149,11 +149,12 @@ def fate_of(folder: Path) -> Fate:
 
     After `NEVER_STARTED` a late shim can no longer start: the attempt is marked as given up while its lock is held.
     """
+    started = (folder / "started").exists()  # asked first: a shim that starts right now locks, and then says so
     if is_locked(folder / "lock"):
         return Fate.ALIVE
     if (folder / "exit").exists():
         return Fate.ENDED
-    if (folder / "started").exists():
+    if started:
         return Fate.LOST
     return Fate.NEVER_STARTED if _give_up(folder) else Fate.ALIVE
 

@@ -37,6 +37,7 @@ class Bell:
         self._path = self._folder / str(ticket)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._path.unlink(missing_ok=True)  # of a requester that was killed before its ticket was committed
         with contextlib.suppress(OSError), _short(self._path) as name:  # without a bell it polls
             self._socket.bind(name)
 
@@ -48,8 +49,10 @@ class Bell:
                 with contextlib.suppress(OSError):
                     watched.append(os.pidfd_open(pid))
         try:
-            bell = [] if self._socket is None else [self._socket.fileno()]
-            select.select([*bell, *watched], [], [], max(0.0, seconds))
+            sources = select.poll()  # not select, which fails for descriptors above 1023
+            for descriptor in (*watched, *([] if self._socket is None else [self._socket.fileno()])):
+                sources.register(descriptor, select.POLLIN)
+            sources.poll(max(0.0, seconds) * 1000)
             if self._socket is not None:
                 with contextlib.suppress(BlockingIOError):
                     self._socket.recv(16)

@@ -11,8 +11,13 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Final
 
+from wavecrew.core.liveness import is_locked
 from wavecrew.errors import RunBusyError
+
+_TRIES: Final = 10
+_PAUSE_SECONDS: Final = 0.02
 
 
 class CoordinatorLock:
@@ -26,19 +31,27 @@ class CoordinatorLock:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / "coordinator"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._flock():
             holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
             os.close(self._descriptor)
             raise RunBusyError(
                 f"another wavecrew is at work on run {self._folder.name}: {holder or 'it has not said who it is'}",
                 fix="watch it with: wavecrew status --watch",
-            ) from None
+            )
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"pid {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
         return self
+
+    def _flock(self) -> bool:
+        """Take the lock; those who only look whether it is held have it for an instant."""
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                time.sleep(_PAUSE_SECONDS)
+        return False
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)  # the kernel drops the lock with the last descriptor, also when we are killed
@@ -46,6 +59,4 @@ class CoordinatorLock:
 
 def is_coordinated(folder: Path) -> bool:
     """Whether some process is in charge of the run in this folder."""
-    from wavecrew.core.liveness import is_locked
-
     return is_locked(folder / "coordinator")

@@ -10,6 +10,7 @@ What it does not know: the rules of scheduling, how processes are kept, document
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sqlite3
@@ -129,7 +130,7 @@ class Engine:
                 await self._loop()
             finally:
                 await self._supervisor.close()
-                self._leave_queue()
+                self._leave_queue(*self._tickets)
             return self.state
 
     # -- the loop
@@ -142,7 +143,7 @@ class Engine:
             if self._stop_reason and not self.state.running:
                 self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
                 return
-            if decision.finished and not self._tickets:
+            if decision.finished:  # whatever still stands in the queue of the lock table will not be started
                 self._record(ev.RunFinished(at=self._clock(), missing=self._missing_at_the_end()))
                 return
             await self._next_message(decision.wake_at)
@@ -180,18 +181,24 @@ class Engine:
             try:
                 prepared.append(self._prepare(name))
             except Exception as error:
+                self._leave_queue(name)
                 news.append(self._refused(name, Cause.START, f"it could not be prepared: {error}"))
         if not news and not prepared:
             return False
         ready: list[Prepared] = []
+        queued: dict[str, _Ticket] = {}
         with self._store.transaction() as tx:
             for one in prepared:
-                event = self._take_locks(tx, one)
-                if isinstance(event, ev.AttemptStarted):
+                found = self._take_locks(tx, one)
+                if isinstance(found, _Ticket):
+                    queued[one.phase.id] = found
+                else:
                     ready.append(one)
-                if event is not None:
-                    news.append(event)
+                    news.append(found)
             state = self._append(tx, news)
+        for one in ready:
+            self._tickets.pop(one.phase.id, None)
+        self._tickets.update(queued)  # only now: a number that was rolled back may be somebody else's next
         self._publish(news, state)
         self._start(ready)
         return True
@@ -200,8 +207,8 @@ class Engine:
         state = self.state.phase_states[name]
         return self._jobs.prepare(self.state.graph, self.state.graph.nodes[name], state.attempts + 1, state.detail)
 
-    def _take_locks(self, tx: sqlite3.Connection, one: Prepared) -> Event | None:
-        """Inside the transaction: the start of an attempt if its locks were granted, else the news that it waits."""
+    def _take_locks(self, tx: sqlite3.Connection, one: Prepared) -> Event | _Ticket:
+        """Inside the transaction: the start of an attempt if its locks were granted, else its place in the queue."""
         name = one.phase.id
         ticket = self._tickets.get(name)
         grant = ticket.grant if ticket else None
@@ -209,9 +216,7 @@ class Engine:
             owner = self._registry.owner(f"phase {name}", attempt=str(one.folder), name=self._owner(name, one.attempt))
             grant, number = self._registry.request(tx, owner, one.claims)
             if grant is None:
-                self._tickets[name] = _Ticket(number, self._clock())
-                return None
-        self._tickets.pop(name, None)
+                return _Ticket(number, self._clock())
         return ev.AttemptStarted(
             at=self._clock(),
             phase=name,
@@ -229,8 +234,10 @@ class Engine:
             try:
                 write_job(one.folder, one.job)
                 self._supervisor.start(one.folder)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: text that no encoding can hold
                 del self._phase_of[one.folder]
+                with contextlib.suppress(OSError):
+                    fate_of(one.folder)  # removes its environment, and nothing can start it late
                 failed.append(
                     self._ended(one.phase.id, Outcome.FAILED, Cause.START, f"it could not be started: {error}")
                 )
@@ -248,7 +255,6 @@ class Engine:
                 continue
             event = await self._judge(folder, name)
             if event is None:
-                asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._inbox.put_nowait, folder)
                 continue
             del self._phase_of[folder]
             news.append(event)
@@ -256,15 +262,19 @@ class Engine:
             self._record(*news)
 
     async def _judge(self, folder: Path, name: str) -> Event | None:
-        """How an attempt ended; None while something of a lost one is still alive."""
+        """How an attempt ended; None while something of it is still alive, which will be judged again."""
+        fate = fate_of(folder)
+        if fate is Fate.ALIVE:  # its shim was only slow to take charge
+            self._adopt(folder)
+            return None
+        if fate is Fate.NEVER_STARTED:
+            return self._ended(name, Outcome.LOST, Cause.START, "its process never started")
         try:
             result = read_result(folder)
         except StoreError as error:
-            return self._ended(name, Outcome.FAILED, Cause.LOST, error.reason)
+            return self._ended(name, Outcome.FAILED, Cause.LOST, error.reason) if await self._swept(folder) else None
         if result is None:
-            if fate_of(folder) is Fate.NEVER_STARTED:
-                return self._ended(name, Outcome.LOST, Cause.START, "its process never started")
-            if not await sweep(folder):
+            if not await self._swept(folder):
                 return None
             return self._ended(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
         if result.cause == "stopped":
@@ -272,6 +282,12 @@ class Engine:
         if result.code == 0 and not result.cause:
             return self._judge_outputs(name)
         return self._ended(name, Outcome.FAILED, _CAUSES.get(result.cause, Cause.EXIT), _told(result), result.code)
+
+    async def _swept(self, folder: Path) -> bool:
+        if await sweep(folder):
+            return True
+        asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._inbox.put_nowait, folder)
+        return False
 
     def _judge_outputs(self, name: str) -> Event:
         outputs = self.state.graph.nodes[name].outputs
@@ -343,8 +359,7 @@ class Engine:
             self._record(event)
 
     def _give_up_waiting(self, name: str, ticket: _Ticket, first: Obstacle) -> None:
-        del self._tickets[name]
-        self._registry.release(ticket.number)
+        self._leave_queue(name)
         waited = round(self._clock() - ticket.asked)
         detail = f"{first.wanted} was held by {first.label} for longer than it could wait ({waited} s)"
         self._record(self._refused(name, Cause.LOCK, detail))
@@ -359,10 +374,11 @@ class Engine:
     def _refused(self, name: str, cause: Cause, detail: str) -> Event:
         return ev.PhaseRefused(at=self._clock(), phase=name, cause=cause, detail=detail)
 
-    def _leave_queue(self) -> None:
-        for ticket in self._tickets.values():
-            self._registry.release(ticket.number)
-        self._tickets.clear()
+    def _leave_queue(self, *names: str) -> None:
+        for name in names:
+            ticket = self._tickets.pop(name, None)
+            if ticket is not None:
+                self._registry.release(ticket.number)
 
     def _owner(self, name: str, attempt: int) -> str:
         return f"{self.run_id}/{name}/{attempt}"
@@ -377,11 +393,16 @@ class Engine:
             folder = attempt_folder(self._store.folder, self.run_id, name, self.state.phase_states[name].attempts)
             self._phase_of[folder] = name
             if fate_of(folder) is Fate.ALIVE:
-                self._supervisor.adopt(folder)
+                self._adopt(folder)
             else:
                 over.append(folder)
         if over:
             await self._settle(over)
+
+    def _adopt(self, folder: Path) -> None:
+        self._supervisor.adopt(folder)
+        if self._stop_reason:
+            self._supervisor.stop(folder)
 
     def _forget_abandoned_requests(self) -> None:
         """An earlier coordinator of this run may have left places in the queue behind; attempts keep theirs."""

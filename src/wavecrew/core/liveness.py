@@ -90,13 +90,17 @@ def start_ticks(pid: int) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the kernel lock on this file. A file that does not exist is not locked."""
+    """Whether some process holds the kernel lock on this file. A file that does not exist is not locked.
+
+    The look itself is a shared lock for an instant: those who look do not see each other, and a shim or coordinator
+    that meets one tries again.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

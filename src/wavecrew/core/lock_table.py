@@ -79,7 +79,8 @@ def insert(tx: sqlite3.Connection, owner: Owner, claims: Iterable[Claim], now: f
     )
     ticket = cursor.lastrowid or 0
     tx.executemany(
-        "INSERT OR REPLACE INTO claim(key, kind, exclusive, ticket, prefix) VALUES(?,?,?,?,?)",
+        "INSERT INTO claim(key, kind, exclusive, ticket, prefix) VALUES(?,?,?,?,?)"
+        " ON CONFLICT DO UPDATE SET exclusive = max(exclusive, excluded.exclusive)",
         [
             (claim.resource.key, claim.resource.kind.value, claim.exclusive, ticket, _prefix(claim.resource))
             for claim in claims

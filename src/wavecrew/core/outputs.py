@@ -20,15 +20,18 @@ def missing_outputs(workspace: Path, outputs: Iterable[str]) -> tuple[str, ...]:
 
 def _exists(workspace: Path, resource: Resource) -> bool:
     path = workspace / resource.key
-    match resource.kind:
-        case ResourceKind.TREE:
-            return path.is_dir() and next(path.iterdir(), None) is not None
-        case ResourceKind.GLOB:
-            return _any_match(workspace, resource)
-        case ResourceKind.NAME:
-            return True
-        case _:
-            return path.exists()
+    try:
+        match resource.kind:
+            case ResourceKind.TREE:
+                return path.is_dir() and next(path.iterdir(), None) is not None
+            case ResourceKind.GLOB:
+                return _any_match(workspace, resource)
+            case ResourceKind.NAME:
+                return True
+            case _:
+                return path.exists()
+    except OSError:
+        return False  # what cannot be looked at is not proven
 
 
 def _any_match(workspace: Path, pattern: Resource) -> bool:

@@ -34,8 +34,8 @@ class ResourceKeys:
         if resource.kind is ResourceKind.NAME:
             return resource
         if resource.kind is ResourceKind.GLOB:
-            prefix = literal_prefix(resource.key)
-            pattern = resource.key[len(prefix) :].lstrip("/")
+            prefix = literal_prefix(text)
+            pattern = parse_resource(text[len(prefix) :].lstrip("/")).key
             real = self._real(prefix)
             return Resource(ResourceKind.GLOB, self._spelling(f"{real}/{pattern}" if real else pattern))
         # the text is resolved, not the tidied key: `link/../x` is not `x` when `link` leads elsewhere
@@ -48,10 +48,10 @@ class ResourceKeys:
         return Claim(self.key(str(claim.resource)), claim.exclusive)
 
     def _relative(self, text: str) -> str:
+        inside = f"{self.workspace}/"
+        if text.startswith(inside):  # as it is written: `..` means something only after links are followed
+            return text[len(inside) :].lstrip("/") or "."
         slash = "/" if text.endswith("/") else ""
-        for root in (self.workspace, Path.cwd()):
-            if text.startswith(f"{root}/") and root.is_relative_to(self.workspace):
-                return os.path.relpath(text, self.workspace) + slash
         resolved = Path(os.path.realpath(text))
         if resolved.is_relative_to(self.workspace):
             return f"{resolved.relative_to(self.workspace)}{slash}"
@@ -60,7 +60,11 @@ class ResourceKeys:
     def _real(self, relative: str) -> str:
         """The path with every link followed, relative to the workspace; the part that is not there yet is kept."""
         full = os.path.realpath(self.workspace / relative)
-        if Path(full).is_symlink():  # realpath gives up without a word on a ring of links
+        try:
+            is_ring = Path(full).is_symlink()  # realpath gives up without a word on a ring of links
+        except OSError as error:
+            raise InvalidValueError(f"{relative!r} cannot be a path here: {error.strerror}") from None
+        if is_ring:
             raise InvalidValueError(f"{relative!r} is a ring of links")
         if full != str(self.workspace) and not full.startswith(f"{self.workspace}/"):
             raise InvalidValueError(

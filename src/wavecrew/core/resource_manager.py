@@ -12,23 +12,29 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from wavecrew.core import lock_table
+from wavecrew.core.attempts import Fate, fate_of
 from wavecrew.core.bell import Bell
-from wavecrew.core.liveness import Liveness, ProcessIdentity, is_locked, marked_processes
+from wavecrew.core.liveness import Liveness, ProcessIdentity, marked_processes
 from wavecrew.core.lock_table import Obstacle, Owner, Request
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.store import Store
 from wavecrew.errors import InvalidValueError, LockError, LockLostError, LockTimeoutError
 from wavecrew.models.parallel_execution import LockType, ResourceLock
 from wavecrew.models.resources import Claim
+
+_T = TypeVar("_T")
 
 DEFAULT_TIMEOUT_SECONDS: Final = 300.0
 _POLL_SECONDS: Final = 0.2  # correct even if every wake-up is missed
@@ -91,19 +97,26 @@ class LockRegistry:
         *,
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         on_wait: Callable[[Obstacle], None] | None = None,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> Grant:
         """Take a set of claims, all or none, waiting at most `timeout` seconds.
 
-        `on_wait` is called once, with what is in the way, when it has to wait. Raises LockTimeoutError with the
-        holder's name, and LockError when waiting would close a ring of waits (only possible while holding others).
+        `on_wait` is called once, with what is in the way, when it has to wait; `abandoned` is asked now and then
+        whether the wait still has a point. Raises LockTimeoutError with the holder's name, and LockError when it was
+        abandoned or when waiting would close a ring of waits (only possible while holding others).
         """
         wanted = tuple(claims)
         with Bell(self.store.folder) as bell:
-            grant, ticket = self._ask(owner, wanted, bell)
+            try:
+                grant, ticket = self._ask(owner, wanted, bell)
+            except LockError:
+                if not self.release_dead(self._requests("granted = 0")):
+                    raise
+                grant, ticket = self._ask(owner, wanted, bell)  # the ring led through somebody dead
             if grant is not None:
                 return grant
             try:
-                return self._wait(ticket, wanted, bell, time.monotonic() + timeout, on_wait)
+                return self._wait(ticket, wanted, bell, time.monotonic() + timeout, on_wait, abandoned)
             except BaseException:
                 self.release(ticket)
                 raise
@@ -130,6 +143,7 @@ class LockRegistry:
         bell: Bell,
         deadline: float,
         on_wait: Callable[[Obstacle], None] | None,
+        abandoned: Callable[[], bool],
     ) -> Grant:
         told = False
         while True:
@@ -137,11 +151,13 @@ class LockRegistry:
             if fence:
                 return Grant(ticket, fence, claims)
             in_the_way = self.in_the_way(ticket)
-            if in_the_way and not told and on_wait is not None:
+            if in_the_way and on_wait is not None and not told:
                 on_wait(in_the_way[0])
                 told = True
-            if self.release_dead(in_the_way):
-                continue
+            if not in_the_way or self.release_dead(in_the_way):
+                continue  # it was granted a moment ago, or may be now
+            if abandoned():
+                raise LockError("the wait for the lock was abandoned")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _timeout(in_the_way)
@@ -199,7 +215,7 @@ class LockRegistry:
 
     # -- the dead
 
-    def release_dead(self, in_the_way: Iterable[Obstacle]) -> bool:
+    def release_dead(self, in_the_way: Iterable[Obstacle | Request]) -> bool:
         """Free what proven-dead owners hold or wait for. Tells whether anything was freed."""
         dead = []
         for ticket in {obstacle.ticket for obstacle in in_the_way}:
@@ -267,26 +283,26 @@ def owner_liveness(owner: Owner) -> Liveness:
     """Whether an owner can still write: itself, or the process tree of its attempt.
 
     An attempt is dead only when its shim's kernel lock is free, no process carries its mark, and no shim can start
-    late: it had started, or the coordinator that would start it is dead.
+    late. It had started before; or the coordinator that would start it is dead, and it is given up here and now,
+    because a nursery outlives its coordinator for a moment.
     """
     process = owner.process.liveness()
     if not owner.attempt or process is Liveness.UNKNOWN:
         return process
     folder = Path(owner.attempt)
-    if is_locked(folder / "lock") or marked_processes(folder):
+    if process is Liveness.ALIVE and not (folder / "started").exists():  # asked first: a shim locks, then says so
         return Liveness.ALIVE
-    if process is Liveness.DEAD or (folder / "exit").exists():
-        return Liveness.DEAD
-    return Liveness.DEAD if (folder / "started").exists() else Liveness.ALIVE
+    alive = fate_of(folder) is Fate.ALIVE or marked_processes(folder)
+    return Liveness.ALIVE if alive else Liveness.DEAD
 
 
 def _timeout(in_the_way: list[Obstacle]) -> LockTimeoutError:
-    if not in_the_way:
-        return LockTimeoutError("the lock was not granted in time")
     first = in_the_way[0]
     verb = "is held by" if first.granted else "was asked for earlier by"
+    ahead = len({obstacle.ticket for obstacle in in_the_way if not obstacle.granted})
+    queue = f" ({ahead} ahead in the queue)" if ahead else ""
     return LockTimeoutError(
-        f"{str(first.wanted) or 'the workspace'} {verb} {first.label}",
+        f"{first.wanted} {verb} {first.label}{queue}",
         fix="wait longer, or see who holds what with: wavecrew locks list",
     )
 
@@ -309,7 +325,7 @@ class FileLock:
         registry: LockRegistry | None = None,
         owner: str = "",
     ) -> None:
-        if timeout < 0:
+        if not timeout >= 0:  # this way round it refuses NaN as well
             raise InvalidValueError(f"a timeout of {timeout} seconds cannot be waited for")
         self.path = os.fspath(path)
         self.timeout = timeout
@@ -335,21 +351,30 @@ class FileLock:
 
         Raises LockTimeoutError, InvalidValueError for a path outside the workspace, and LockError if it is held.
         """
+        return self._take(self.timeout if timeout is None else timeout, lambda: False)
+
+    def _take(self, timeout: float, abandoned: Callable[[], bool]) -> FileLock:
         if self._grant is not None:
             raise LockError(
                 f"this lock on {self.path} is already held", fix="make a second FileLock, or release it first"
             )
         registry = self._registry()
-        claims = registry.claims([self.path], self.lock_type)
-        wait = self.timeout if timeout is None else timeout
-        self._grant = registry.acquire(registry.owner(self._label), claims, timeout=wait)
+        try:
+            claims = registry.claims([self.path], self.lock_type)
+            owner = registry.owner(self._label)
+            self._grant = registry.acquire(owner, claims, timeout=timeout, abandoned=abandoned)
+        except BaseException:
+            self._close_own_registry()
+            raise
         return self
 
     def release(self) -> None:
         """Give the lock back. Raises LockError if it is not held."""
-        grant = self._held()
+        self._registry().release(self._held())
         self._grant = None
-        self._registry().release(grant)
+        self._close_own_registry()
+
+    def _close_own_registry(self) -> None:
         if self._own_registry is not None:
             self._own_registry.close()
             self._own_registry = None
@@ -379,9 +404,31 @@ class FileLock:
         self.release()
 
     async def __aenter__(self) -> FileLock:
-        return await asyncio.to_thread(self.acquire)
+        abandoned = threading.Event()
+        waiting = _in_a_thread(partial(self._take, self.timeout, abandoned.is_set))
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            abandoned.set()
+            waiting.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, waiting: asyncio.Future[FileLock]) -> None:
+        """A lock that was granted to a task which had been cancelled by then belongs to nobody."""
+        if waiting.exception() is None:
+            self.release()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.release)
+        await asyncio.shield(_in_a_thread(self.release))
+
+
+def _in_a_thread(work: Callable[[], _T]) -> asyncio.Future[_T]:
+    """Start work in a thread of its own. In a shared pool, those who wait for a lock could keep its holder from
+    ever giving it back."""
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wavecrew-lock")
+    try:
+        return asyncio.get_running_loop().run_in_executor(executor, work)
+    finally:
+        executor.shutdown(wait=False)

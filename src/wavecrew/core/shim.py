@@ -36,10 +36,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-LOCKED, REFUSED = 111, 112
+LOCKED, REFUSED, BROKEN = 111, 112, 70
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TAIL_POLL_SECONDS = 0.02
+_LOCK_TRIES = 25
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -149,10 +150,10 @@ class Attempt:
         """Put a file of a runbook in its place: whole or not at all, and never through a link."""
         path = os.path.join(self.job["cwd"], step["path"])
         parent = os.path.dirname(path)
-        os.makedirs(parent, exist_ok=True)
         inside = os.path.realpath(self.job["cwd"]) + "/"
-        if not (os.path.realpath(parent) + "/").startswith(inside):
+        if not (os.path.realpath(parent) + "/").startswith(inside):  # before any folder is made out there
             raise PermissionError(0, f"{step['path']} leads out of the workspace through a link")
+        os.makedirs(parent, exist_ok=True)
         temporary = f"{parent}/.{os.path.basename(path)}.wavecrew"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
@@ -269,9 +270,7 @@ def run_attempt(folder: str, tell: Callable[[str], None] | None = None) -> int:
     """Own the attempt, or leave with a code that says why not. `tell` gets one line: the pid of the owner, or minus
     the code, and the folder."""
     lock = os.open(folder + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _flock(lock):
         return _refuse(folder, LOCKED, tell)
     if any(os.path.lexists(f"{folder}/{name}") for name in ("aborted", "started")):
         return _refuse(folder, REFUSED, tell)
@@ -289,6 +288,17 @@ def run_attempt(folder: str, tell: Callable[[str], None] | None = None) -> int:
     return 0
 
 
+def _flock(lock: int) -> bool:
+    """Take the lock. Somebody who only looks whether it is held has it for an instant; a living shim keeps it."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(_TAIL_POLL_SECONDS)
+    return False
+
+
 def _refuse(folder: str, code: int, tell: Callable[[str], None] | None) -> int:
     if tell is not None:
         tell(f"-{code} {folder}")
@@ -304,10 +314,12 @@ def serve(channel: socket.socket) -> None:
         if not message:
             return
         if os.fork() == 0:
-            code = 70
+            code = BROKEN
             try:
                 code = run_attempt(os.fsdecode(message), partial(_tell, channel))
             finally:
+                if code == BROKEN:  # a full disk, say; nothing is told twice, because the first word closes the channel
+                    _tell(channel, f"-{BROKEN} {os.fsdecode(message)}")
                 os._exit(code)
 
 

@@ -10,12 +10,12 @@ mode when two connections write and checkpoint at once, so older versions use a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -52,6 +52,9 @@ CREATE TABLE claim(
     PRIMARY KEY(ticket, key, kind)
 ) WITHOUT ROWID;
 CREATE INDEX claim_prefix ON claim(prefix);
+CREATE TABLE wish(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, asked REAL NOT NULL, record TEXT NOT NULL, answer TEXT
+);
 """
 
 
@@ -84,7 +87,7 @@ class Store:
         Raises NotFoundError when there is none and none shall be made, StoreError for a state folder that is a link,
         somebody else's, open to others, no database of ours, or written by a newer wavecrew.
         """
-        folder = workspace / STATE_FOLDER
+        folder = workspace.resolve() / STATE_FOLDER
         if not create and not (folder / "state.db").exists():
             raise NotFoundError(f"nothing has been run in {workspace} yet", fix="start with: wavecrew run PLAN")
         _own_folder(folder)
@@ -112,7 +115,7 @@ class Store:
 
     # -- transactions
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything done inside is one commit, on the disk when the block ends, or did not happen at all.
 
@@ -125,7 +128,8 @@ class Store:
                 try:
                     yield self._database
                 except BaseException:
-                    self._database.execute("ROLLBACK")
+                    if self._database.in_transaction:  # a full disk ends it without being asked
+                        self._database.execute("ROLLBACK")
                     raise
                 self._database.execute("COMMIT")
             except sqlite3.Error as error:
@@ -141,7 +145,7 @@ class Store:
         with self.reading() as database:
             return database.execute(sql, values).fetchall()
 
-    @contextmanager
+    @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection for several reads in a row; other threads wait meanwhile. It is no snapshot."""
         with self._guard:
@@ -240,23 +244,21 @@ def _own_folder(folder: Path) -> None:
             raise StoreError(f"{folder} is open to other users", fix=f"chmod 700 {folder}") from None
     except OSError as error:
         raise StoreError(f"the state folder {folder} cannot be made: {error.strerror}") from None
-    ignore = folder / ".gitignore"
-    if not ignore.exists() and os.access(folder, os.W_OK):
-        ignore.write_text("*\n", encoding="ascii")
+    with contextlib.suppress(OSError), (folder / ".gitignore").open("x", encoding="ascii") as ignore:
+        ignore.write("*\n")  # a comfort: whether anything can be written here will show at the database
 
 
 def _refuse_odd_file(file: Path) -> None:
-    if file.is_symlink() or (file.exists() and not file.is_file()):
-        raise StoreError(f"{file} is not a regular file", fix="move it away; nothing was changed")
+    for found in (file, *(file.with_name(file.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):
+        if found.is_symlink() or (found.exists() and not found.is_file()):
+            raise StoreError(f"{found} is not a regular file", fix="move it away; nothing was changed")
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    umask = os.umask(0o077)
+    database = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        database = sqlite3.connect(file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    finally:
-        os.umask(umask)
-    try:
+        if file.stat().st_size == 0:  # new, or nobody's; changing the umask instead would hit other threads
+            file.chmod(0o600)
         database.execute("PRAGMA trusted_schema = OFF")
         mode = "WAL" if sqlite3.sqlite_version_info >= _WAL_SAFE_SINCE else "TRUNCATE"
         database.execute(f"PRAGMA journal_mode = {mode}")
@@ -289,9 +291,10 @@ def _prepare_schema(database: sqlite3.Connection, file: Path) -> None:
 
 def _schema_version(database: sqlite3.Connection, file: Path) -> int:
     """0 for a new database. Refuses what is not ours and what a newer wavecrew has written."""
-    (application,) = database.execute("PRAGMA application_id").fetchone()
-    (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    # last, because another process may be making the schema right now: whoever sees it unmarked has seen it empty
+    (application,) = database.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION_ID and (application, version, tables) != (0, 0, 0):
         raise StoreError(f"{file} is the database of another program", fix="move it away; nothing was changed")
     if version > SCHEMA_VERSION:

@@ -55,13 +55,13 @@ class Supervisor:
     def start(self, folder: Path) -> None:
         """Have the attempt in a prepared folder carried out. Its end is reported however it comes, a start that
         fails included. Raises OSError when not even the nursery can be started."""
-        self._attempts[folder] = _Watched(folder)
         message = os.fsencode(folder)
         try:
             self._open_channel().send(message)
         except OSError:  # the nursery died; what it had been asked for is judged by what it left
-            self._close_channel()
+            self._nursery_gone()
             self._open_channel().send(message)
+        self._attempts[folder] = _Watched(folder)
 
     def adopt(self, folder: Path) -> None:
         """Look after an attempt that somebody else started and that is still alive, or has just ended."""
@@ -135,7 +135,11 @@ class Supervisor:
             self.stop(folder)
 
     async def _poll(self, folder: Path) -> None:
+        watched = self._attempts[folder]
         while is_locked(folder / "lock"):
+            if watched.told_to_stop:  # when that was asked for, the shim had not yet said who it is
+                watched.told_to_stop = 0
+                self.stop(folder)
             await asyncio.sleep(_POLL_SECONDS)
         self._end(folder)
 
@@ -177,6 +181,8 @@ class Supervisor:
 
 async def sweep(folder: Path, *, patience: float = 5.0) -> bool:
     """Kill what a lost attempt left behind. Tells whether nothing of it is alive any more."""
+    with contextlib.suppress(OSError):
+        (folder / "env.json").unlink()  # its shim may have died before it could do that
     for _ in range(max(1, int(patience / _SWEEP_SECONDS))):
         left = strays_of(folder)
         if not left:
