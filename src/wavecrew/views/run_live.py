@@ -102,8 +102,8 @@ class LiveView:
         live, self._live = self._live, None
         try:
             if self._state is not None:
-                summary = summarize(self._state, self._now, history=self._history)
-                live.update(self._text([self._region().ending(summary)]))
+                summary = summarize(self._state, self._now, alive=False, history=self._history)
+                live.update(self._text(self._region().ending(summary)))
         finally:
             live.stop()
 

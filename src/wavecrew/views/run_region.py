@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
-from wavecrew.views.run_words import UNKNOWN, chain_words, label, listed, reason_of, seconds, short
+from wavecrew.views.run_words import UNKNOWN, chain_words, label, listed, reason_of, seconds, short, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
 
@@ -210,15 +210,15 @@ class Region:
         done = room if summary.total == 0 else room * summary.done // summary.total
         return (Piece("  "), Piece("━" * done, "good"), Piece("─" * (room - done), "quiet"), Piece(told))
 
-    def ending(self, summary: Summary) -> Line:
-        """The line that stays when the view is over."""
-        words = f"{summary.status} · {summary.done:,}/{summary.total:,} done"
+    def ending(self, summary: Summary) -> list[Line]:
+        """What stays when the view is over."""
         counts = summary.counts
-        for standing in (Standing.FAILED, Standing.BLOCKED, Standing.SKIPPED):
-            words += f" · {counts[standing]:,} {standing.value}" if counts[standing] else ""
-        words += f" · wall {seconds(summary.elapsed)} · work {seconds(summary.work)}"
-        words += f" · {summary.ratio:.2f}x" if summary.ratio is not None else ""
-        return (Piece(cut(words, self.width), "head"),)
+        words = [f"{summary.done:,}/{summary.total:,} done"]
+        of = (Standing.FAILED, Standing.BLOCKED, Standing.SKIPPED)
+        words += [f"{counts[standing]:,} {standing.value}" for standing in of if counts[standing]]
+        words += [f"wall {seconds(summary.elapsed)}", f"work {seconds(summary.work)}"]
+        words += [f"{summary.ratio:.2f}x"] if summary.ratio is not None else []
+        return [(Piece(line, "head"),) for line in wrapped(f"{summary.status}  ", words, self.width)]
 
 
 def _kept_within(words: str, room: int) -> str:

@@ -16,9 +16,8 @@ from wavecrew.models.execution_state import ExecutionState
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_history import Attempt, History, LockStretch
 from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
-from wavecrew.views.run_status import wrapped
 from wavecrew.views.run_timeline import timeline
-from wavecrew.views.run_words import UNKNOWN, label, listed, reason_of, seconds
+from wavecrew.views.run_words import label, listed, reason_of, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cut, one_line, safe_json
 
@@ -283,6 +282,3 @@ def _advice_data(told: Advice | None) -> dict[str, Any] | None:
         "one_agent_less_seconds": told.one_less,
         "without_turns_seconds": dict(told.without),
     }
-
-
-__all__ = ["FORMAT", "UNKNOWN", "report_data", "report_json", "report_text"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from wavecrew.views.run_plain import next_lines
-from wavecrew.views.run_words import UNKNOWN, chain_words, label, moment, seconds
+from wavecrew.views.run_words import UNKNOWN, chain_words, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
 
@@ -19,7 +19,6 @@ SHOWN: Final = 12
 """How many phases of one standing the text shows."""
 REASON_LINES: Final = 3
 """How many lines a reason may take."""
-_DOT: Final = " · "
 
 
 def status_text(summary: Summary, *, width: int = 80) -> str:
@@ -90,10 +89,8 @@ class _Screen:
             yield f"  left     {UNKNOWN} (not every phase that is left has an estimate)"
             return
         told = summary.forecast
-        pacing = f"{summary.agents} agents" if told.by_agents else chain_words(told.chain)
-        yield from wrapped(
-            "  left     ", [f"about {seconds(told.left)}", f"pacing: {pacing}"], self.width, between="  "
-        )
+        words = [f"about {seconds(told.left)}", f"pacing: {chain_words(told.chain)}"]
+        yield from wrapped("  left     ", words, self.width, between="  ")
 
 
 def _running(row: PhaseRow) -> str:
@@ -139,20 +136,6 @@ def counted_words(summary: Summary) -> list[str]:
 
 
 _COUNTED: Final = {Standing.RETRYING: "to retry"}
-
-
-def wrapped(head: str, words: Sequence[str], width: int, between: str = _DOT) -> Iterator[str]:
-    """Words after a heading, in as many lines as they need, each under the first."""
-    margin = cells(head)
-    line, empty = head, True
-    for word in words:
-        more = word if empty else between + word
-        if not empty and cells(line) + cells(more) > width:
-            yield line.rstrip()
-            line, more = " " * margin, word
-        line += cut(more, width - margin) if empty else more
-        empty = False
-    yield line.rstrip()
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ What it does not know: what is written about, and how wide a screen is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from wavecrew.models.events import Cause
 from wavecrew.models.simulation import ChainStep, Wait
-from wavecrew.views.terminal_text import encodable, one_line
+from wavecrew.views.terminal_text import cells, cut, encodable, one_line
 
 UNKNOWN: Final = "unknown"
 
@@ -33,6 +33,8 @@ def for_encoding(text: str, encoding: str | None) -> str:
         return encodable(text.translate(_ASCII), "ascii")
     return text
 
+
+DOT: Final = " · "
 
 _PLAIN: Final = {
     Cause.NONE: "no reason was recorded",
@@ -116,3 +118,17 @@ def chain_words(steps: Sequence[ChainStep], shown: int = 10) -> str:
         arrow = "→" if step.waited_for is Wait.DEPENDENCY else "⇢"
         words.append((f"{arrow} " if place else "") + one_line(step.phase))
     return " ".join(words)
+
+
+def wrapped(head: str, words: Sequence[str], width: int, between: str = DOT) -> Iterator[str]:
+    """Words after a heading, in as many lines as they need, each under the first."""
+    margin = cells(head)
+    line, empty = head, True
+    for word in words:
+        more = word if empty else between + word
+        if not empty and cells(line) + cells(more) > width:
+            yield line.rstrip()
+            line, more = " " * margin, word
+        line += cut(more, width - margin) if empty else more
+        empty = False
+    yield line.rstrip()
