@@ -25,13 +25,14 @@ from wavecrew.api.selection import select
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, fate_of
-from wavecrew.core.engine import Engine, Observer, RetryRules
+from wavecrew.core.engine import Engine, Observer
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.outputs import missing_outputs
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import STATE_FOLDER, Store
+from wavecrew.core.verdicts import RetryRules
 from wavecrew.errors import PlanError, RunBusyError, Severity
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event

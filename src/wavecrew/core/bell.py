@@ -1,8 +1,8 @@
-"""Waking up those who wait for a lock.
+"""Waking up those who wait.
 
 What it does: gives a waiter a socket that others can ring, and lets it sleep until then, or until a process that is
 in its way has ended. A missed ring costs time and nothing else, because every waiter also looks by itself.
-What it does not know: locks; a ticket is a number.
+What it does not know: locks and runs; a bell has a name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 class Bell:
-    """A waiter's datagram socket, named after its ticket, so that whoever hands over can wake it at once."""
+    """A datagram socket with a name, such as a ticket, so that whoever hands over can wake its owner at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "bells"
@@ -31,10 +31,10 @@ class Bell:
             self._socket.close()
             self._path.unlink(missing_ok=True)
 
-    def hang(self, ticket: int) -> None:
-        """Make the bell known under a ticket; do it before others can see the ticket."""
+    def hang(self, name: int | str) -> None:
+        """Make the bell known under a name, such as a ticket; do it before others can see the ticket."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._path = self._folder / str(ticket)
+        self._path = self._folder / str(name)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._path.unlink(missing_ok=True)  # of a requester that was killed before its ticket was committed
@@ -60,10 +60,23 @@ class Bell:
             for descriptor in watched:
                 os.close(descriptor)
 
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when it rings. Raises ValueError for a bell that does not hang."""
+        if self._socket is None:
+            raise ValueError("this bell does not hang")
+        return self._socket.fileno()
+
+    def hush(self) -> None:
+        """Forget that it rang."""
+        if self._socket is not None:
+            with contextlib.suppress(BlockingIOError):
+                while self._socket.recv(16):
+                    pass
+
     @staticmethod
-    def ring(folder: Path, ticket: int) -> None:
-        """Wake whoever waits with this ticket, if anybody does."""
-        path = folder / "bells" / str(ticket)
+    def ring(folder: Path, name: int | str) -> None:
+        """Wake whoever hung a bell of this name, if anybody did."""
+        path = folder / "bells" / str(name)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
             sender.setblocking(False)
             with _short(path) as name:

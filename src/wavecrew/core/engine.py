@@ -1,68 +1,46 @@
 """The loop of a run, and the only writer of its history.
 
 What it does: performs what `decide` returns; when there is nothing to do, waits for one message (the end of an
-attempt, a wish to stop, a moment in time), records it, and goes on. The intent to start is on the disk before a
-process exists; the end of an attempt, its status and its freed locks are one commit. Taking up a run that an earlier
-coordinator left is the same loop after `recover` has settled what happened meanwhile.
+attempt, a wish, a moment in time), records it, and goes on. The intent to start is on the disk before a process
+exists; the end of an attempt, its status and its freed locks are one commit. Taking up a run that an earlier
+coordinator left is the same loop after `_recover` has settled what happened meanwhile.
 What it does not know: the rules of scheduling, how processes are kept, documents, and who watches.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from wavecrew.core.attempts import Fate, Result, attempt_folder, fate_of, read_result, write_job
+from wavecrew.core import wishes
+from wavecrew.core.attempts import Fate, attempt_folder, fate_of, read_result, write_job
+from wavecrew.core.bell import Bell
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.jobs import JobMaker, Prepared
-from wavecrew.core.lock_table import Obstacle
-from wavecrew.core.outputs import missing_outputs
-from wavecrew.core.resource_manager import Grant, LockRegistry
+from wavecrew.core.lock_queue import LockQueue, awaited
+from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Decision, Policy, decide
 from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor, sweep
-from wavecrew.errors import LockLostError, StoreError
+from wavecrew.core.verdicts import Judge, RetryRules
+from wavecrew.core.wishes import Wish, WishKind
+from wavecrew.errors import IllegalTransitionError, StoreError, UsageError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, evolve, replay
 
-MAX_LOSSES: Final = 3
-"""How often a phase may die without a result before it is given up."""
 _TICKET_POLL_SECONDS: Final = 0.1
+_WISH_POLL_SECONDS: Final = 2.0  # a wish rings; this is for the ring that was missed
 _SWEEP_AGAIN_SECONDS: Final = 1.0
 
-_CAUSES: Final = {cause.value: cause for cause in Cause}
-
 Observer = Callable[[Sequence[Event], ExecutionState], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RetryRules:
-    """How often and when a phase is tried again, and how long it may wait for a lock. Times are in seconds."""
-
-    retries: int = 0
-    delay: float = 0.0
-    lock_timeout: float = 300.0
-    lock_patience: int = 3
-    """How many times in a row the lock timeout may pass before the phase is given up."""
-
-
-@dataclass(slots=True)
-class _Ticket:
-    """A phase that stands in the queue of the lock table."""
-
-    number: int
-    asked: float
-    grant: Grant | None = None
-    timeouts: int = 0
 
 
 class Engine:
@@ -87,10 +65,10 @@ class Engine:
         self.run_id = jobs.run
         self.state = ExecutionState()
         self._store = store
-        self._registry = registry
         self._jobs = jobs
         self._policy = policy
-        self._retry = retry
+        self._judge_of = Judge(jobs.workspace, retry)
+        self._locks = LockQueue(jobs.run, store, registry, retry)
         self._observe = observe
         self._opening = opening
         self._clock = clock
@@ -98,14 +76,13 @@ class Engine:
         self._supervisor = Supervisor(lambda folder: self._inbox.put_nowait(folder))
         self._inbox: asyncio.Queue[Path | None] = asyncio.Queue()
         self._phase_of: dict[Path, str] = {}
-        self._tickets: dict[str, _Ticket] = {}
+        self._cancelled: dict[str, str] = {}
         self._stop_reason = ""
 
     def stop(self, reason: str) -> None:
         """End all agents and leave; called a second time, do not wait for their grace time. Safe in the event loop."""
         self._stop_reason = self._stop_reason or reason
-        for folder in self._phase_of:
-            self._supervisor.stop(folder)
+        self._end_agents(list(self._phase_of))
         self._inbox.put_nowait(None)
 
     async def run(self) -> ExecutionState:
@@ -113,55 +90,94 @@ class Engine:
 
         Raises RunBusyError when another coordinator is at work on this run, or takes it over meanwhile.
         """
-        with CoordinatorLock(self._store.folder / "runs" / self.run_id):
-            self._epoch = self._store.take_charge(self.run_id)
-            self.state = replay(event for _, event in self._store.events(self.run_id))
-            started = ev.CoordinatorStarted(
-                at=self._clock(),
-                epoch=self._epoch,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                agents=self._policy.agent_limit,
+        with self._in_charge():
+            self._record(
+                ev.CoordinatorStarted(
+                    at=self._clock(),
+                    epoch=self._epoch or 0,
+                    pid=os.getpid(),
+                    host=socket.gethostname(),
+                    agents=self._policy.agent_limit,
+                )
             )
-            self._record(started)
             try:
                 await self._recover()
                 self._record(*self._opening(self.state))
                 await self._loop()
             finally:
-                await self._supervisor.close()
-                self._leave_queue(*self._tickets)
-            return self.state
+                await self._leave()
+        return self.state
+
+    async def fulfil(self, wish: Wish) -> ExecutionState:
+        """Be in charge just long enough to fulfil one wish, starting nothing.
+
+        Raises RunBusyError when somebody is in charge, and UsageError for a wish that does not fit.
+        """
+        with self._in_charge():
+            try:
+                await self._recover()
+                ending = self._grant_wish(wish)
+                while any(folder in self._phase_of for folder in ending):
+                    await self._next_message(None)
+                if self._stop_reason:
+                    self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
+            finally:
+                await self._leave()
+        return self.state
+
+    @contextmanager
+    def _in_charge(self) -> Iterator[None]:
+        """Hold the coordinator's lock, listen for wishes, and start from the history as it is now."""
+        with CoordinatorLock(self._store.folder / "runs" / self.run_id), Bell(self._store.folder) as bell:
+            self._epoch = self._store.take_charge(self.run_id)
+            self.state = replay(event for _, event in self._store.events(self.run_id))
+            bell.hang(f"run-{self.run_id}")
+            loop = asyncio.get_running_loop()
+            loop.add_reader(bell.fileno(), self._rung, bell)
+            try:
+                yield
+            finally:
+                loop.remove_reader(bell.fileno())
+
+    def _rung(self, bell: Bell) -> None:
+        bell.hush()
+        self._inbox.put_nowait(None)
+
+    async def _leave(self) -> None:
+        await self._supervisor.close()
+        self._locks.leave_all()
 
     # -- the loop
 
     async def _loop(self) -> None:
         while True:
+            self._take_wishes()
             decision = Decision() if self._stop_reason else self._decide()
             if self._perform(decision):
                 continue
             if self._stop_reason and not self.state.running:
                 self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
                 return
-            if decision.finished:  # whatever still stands in the queue of the lock table will not be started
-                self._record(ev.RunFinished(at=self._clock(), missing=self._missing_at_the_end()))
+            if decision.finished and not self._locks:
+                self._record(ev.RunFinished(at=self._clock(), missing=self._judge_of.vanished(self.state)))
                 return
             await self._next_message(decision.wake_at)
 
     def _decide(self) -> Decision:
-        granted = {name for name, ticket in self._tickets.items() if ticket.grant is not None}
         return decide(
-            self.state, self._policy, self._clock(), elsewhere=self._tickets.keys() - granted, granted=granted
+            self.state, self._policy, self._clock(), elsewhere=self._locks.waiting, granted=self._locks.granted
         )
 
     async def _next_message(self, wake_at: float | None) -> None:
         """Wait for one message, then take all that are there: their ends become one commit."""
-        pauses = [max(0.0, wake_at - self._clock())] if wake_at is not None else []
-        if any(ticket.grant is None for ticket in self._tickets.values()):
+        pauses = [_WISH_POLL_SECONDS]
+        if wake_at is not None:
+            pauses.append(max(0.0, wake_at - self._clock()))
+        if self._locks.waiting:
             pauses.append(_TICKET_POLL_SECONDS)
         ended: list[Path] = []
         try:
-            message = await asyncio.wait_for(self._inbox.get(), min(pauses, default=None))
+            message = await asyncio.wait_for(self._inbox.get(), min(pauses))
             while True:
                 if message is not None:
                     ended.append(message)
@@ -170,35 +186,30 @@ class Engine:
             pass
         if ended:
             await self._settle(ended)
-        self._look_at_tickets()
+        self._record(*self._locks.look(self.state, self._clock()))
 
     def _perform(self, decision: Decision) -> bool:
         """Do what was decided. Tells whether anything changed."""
-        awaited = [self._awaited(wish.phase, wish.resource, wish.holder) for wish in decision.waiting]
-        news: list[Event] = [event for event in awaited if event is not None]
+        now = self._clock()
+        waits = [awaited(self.state, wish.phase, wish.resource, wish.holder, now) for wish in decision.waiting]
+        news: list[Event] = [event for event in waits if event is not None]
         prepared: list[Prepared] = []
         for name in decision.start:
             try:
                 prepared.append(self._prepare(name))
-            except Exception as error:
-                self._leave_queue(name)
-                news.append(self._refused(name, Cause.START, f"it could not be prepared: {error}"))
+            except Exception as error:  # an agent of somebody else may raise anything
+                detail = f"it could not be prepared: {error}"
+                news.append(ev.PhaseRefused(at=now, phase=name, cause=Cause.START, detail=detail))
         if not news and not prepared:
             return False
         ready: list[Prepared] = []
-        queued: dict[str, _Ticket] = {}
         with self._store.transaction() as tx:
             for one in prepared:
-                found = self._take_locks(tx, one)
-                if isinstance(found, _Ticket):
-                    queued[one.phase.id] = found
-                else:
+                event = self._started(tx, one, now)
+                if event is not None:
                     ready.append(one)
-                    news.append(found)
+                    news.append(event)
             state = self._append(tx, news)
-        for one in ready:
-            self._tickets.pop(one.phase.id, None)
-        self._tickets.update(queued)  # only now: a number that was rolled back may be somebody else's next
         self._publish(news, state)
         self._start(ready)
         return True
@@ -207,22 +218,17 @@ class Engine:
         state = self.state.phase_states[name]
         return self._jobs.prepare(self.state.graph, self.state.graph.nodes[name], state.attempts + 1, state.detail)
 
-    def _take_locks(self, tx: sqlite3.Connection, one: Prepared) -> Event | _Ticket:
-        """Inside the transaction: the start of an attempt if its locks were granted, else its place in the queue."""
-        name = one.phase.id
-        ticket = self._tickets.get(name)
-        grant = ticket.grant if ticket else None
-        if grant is None and one.claims:
-            owner = self._registry.owner(f"phase {name}", attempt=str(one.folder), name=self._owner(name, one.attempt))
-            grant, number = self._registry.request(tx, owner, one.claims)
-            if grant is None:
-                return _Ticket(number, self._clock())
+    def _started(self, tx: sqlite3.Connection, one: Prepared, now: float) -> Event | None:
+        """Inside the transaction: the start of an attempt if its locks were granted."""
+        grant = self._locks.take(tx, one, now)
+        if grant is None:
+            return None
         return ev.AttemptStarted(
-            at=self._clock(),
-            phase=name,
+            at=now,
+            phase=one.phase.id,
             attempt=one.attempt,
             agent=one.agent,
-            fence=grant.fence if grant else 0,
+            fence=grant.fence,
             log=str((one.folder / "log").relative_to(self._store.folder)),
         )
 
@@ -234,15 +240,10 @@ class Engine:
             try:
                 write_job(one.folder, one.job)
                 self._supervisor.start(one.folder)
-            except (OSError, ValueError) as error:  # ValueError: text that no encoding can hold
+            except OSError as error:
                 del self._phase_of[one.folder]
-                with contextlib.suppress(OSError):
-                    fate_of(one.folder)  # removes its environment, and nothing can start it late
-                failed.append(
-                    self._ended(one.phase.id, Outcome.FAILED, Cause.START, f"it could not be started: {error}")
-                )
-        if failed:
-            self._record(*failed)
+                failed.append(self._end(one.phase.id, Outcome.FAILED, Cause.START, f"it could not be started: {error}"))
+        self._record(*failed)
 
     # -- ends
 
@@ -255,163 +256,88 @@ class Engine:
                 continue
             event = await self._judge(folder, name)
             if event is None:
+                asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._inbox.put_nowait, folder)
                 continue
             del self._phase_of[folder]
+            self._cancelled.pop(name, None)
             news.append(event)
-        if news:
-            self._record(*news)
+        self._record(*news)
 
     async def _judge(self, folder: Path, name: str) -> Event | None:
-        """How an attempt ended; None while something of it is still alive, which will be judged again."""
-        fate = fate_of(folder)
-        if fate is Fate.ALIVE:  # its shim was only slow to take charge
-            self._adopt(folder)
-            return None
-        if fate is Fate.NEVER_STARTED:
-            return self._ended(name, Outcome.LOST, Cause.START, "its process never started")
+        """How an attempt ended; None while something of a lost one is still alive."""
         try:
             result = read_result(folder)
         except StoreError as error:
-            return self._ended(name, Outcome.FAILED, Cause.LOST, error.reason) if await self._swept(folder) else None
-        if result is None:
-            if not await self._swept(folder):
-                return None
-            return self._ended(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
-        if result.cause == "stopped":
-            return self._ended(name, Outcome.STOPPED, Cause.STOPPED, "stopped", result.code)
-        if result.code == 0 and not result.cause:
-            return self._judge_outputs(name)
-        return self._ended(name, Outcome.FAILED, _CAUSES.get(result.cause, Cause.EXIT), _told(result), result.code)
-
-    async def _swept(self, folder: Path) -> bool:
-        if await sweep(folder):
-            return True
-        asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._inbox.put_nowait, folder)
-        return False
-
-    def _judge_outputs(self, name: str) -> Event:
-        outputs = self.state.graph.nodes[name].outputs
-        missing = missing_outputs(self._jobs.workspace, outputs)
-        if missing:
-            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            return self._ended(name, Outcome.FAILED, Cause.OUTPUTS, f"declared outputs are missing: {shown}", 0)
-        state = self.state.phase_states[name]
-        return ev.AttemptEnded(
-            at=self._clock(),
-            phase=name,
-            attempt=state.attempts,
-            outcome=Outcome.SUCCEEDED,
-            exit_code=0,
-            outputs=outputs,
-        )
-
-    def _missing_at_the_end(self) -> tuple[str, ...]:
-        """The proof of the whole run: what completed phases had made must still be there, whoever came after them."""
-        made = {path: None for found in self.state.phase_states.values() for path in found.outputs}
-        return missing_outputs(self._jobs.workspace, made)
-
-    def _ended(self, name: str, outcome: Outcome, cause: Cause, detail: str, code: int | None = None) -> Event:
-        state = self.state.phase_states[name]
-        allowed = self.state.graph.nodes[name].retries
-        retries = self._retry.retries if allowed is None else allowed
-        retry_at = None
-        if (outcome is Outcome.LOST and state.losses + 1 < MAX_LOSSES) or (
-            outcome is Outcome.FAILED and state.failures < retries
-        ):
-            retry_at = self._clock() + (self._retry.delay if outcome is Outcome.FAILED else 0.0)
-        return ev.AttemptEnded(
-            at=self._clock(),
-            phase=name,
-            attempt=state.attempts,
-            outcome=outcome,
-            cause=cause,
-            detail=detail,
-            exit_code=code,
-            retry_at=retry_at,
-        )
-
-    # -- locks that somebody outside this run holds
-
-    def _look_at_tickets(self) -> None:
-        for name, ticket in list(self._tickets.items()):
-            if ticket.grant is not None:
-                continue
-            try:
-                ticket.grant = self._registry.granted(ticket.number)
-            except LockLostError:
-                del self._tickets[name]  # somebody removed it from the queue: ask again
-                continue
-            if ticket.grant is None:
-                self._still_waiting(name, ticket)
-
-    def _still_waiting(self, name: str, ticket: _Ticket) -> None:
-        in_the_way = self._registry.in_the_way(ticket.number)
-        if not in_the_way or self._registry.release_dead(in_the_way):
-            return
-        first: Obstacle = in_the_way[0]
-        event = self._awaited(name, str(first.wanted), first.label)
-        if self._clock() >= ticket.asked + self._retry.lock_timeout * (ticket.timeouts + 1):
-            ticket.timeouts += 1
-            if ticket.timeouts >= self._retry.lock_patience:
-                self._give_up_waiting(name, ticket, first)
-                return
-        if event is not None:
-            self._record(event)
-
-    def _give_up_waiting(self, name: str, ticket: _Ticket, first: Obstacle) -> None:
-        self._leave_queue(name)
-        waited = round(self._clock() - ticket.asked)
-        detail = f"{first.wanted} was held by {first.label} for longer than it could wait ({waited} s)"
-        self._record(self._refused(name, Cause.LOCK, detail))
-
-    def _awaited(self, name: str, resource: str, holder: str) -> Event | None:
-        """The news that a phase waits, unless it is no news."""
-        known = self.state.phase_states[name].lock_wait
-        if known is not None and (known.resource, known.holder) == (resource, holder):
+            return self._end(name, Outcome.FAILED, Cause.LOST, error.reason)
+        if result is not None:
+            by = self._cancelled.get(name, "")
+            return self._judge_of.result(self.state, name, result, self._clock(), by)
+        if fate_of(folder) is Fate.NEVER_STARTED:
+            return self._end(name, Outcome.LOST, Cause.START, "its process never started")
+        if not await sweep(folder):
             return None
-        return ev.LockAwaited(at=self._clock(), phase=name, resource=resource, holder=holder)
+        return self._end(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
 
-    def _refused(self, name: str, cause: Cause, detail: str) -> Event:
-        return ev.PhaseRefused(at=self._clock(), phase=name, cause=cause, detail=detail)
+    def _end(self, name: str, outcome: Outcome, cause: Cause, detail: str) -> Event:
+        return self._judge_of.end(self.state, name, self._clock(), outcome, cause, detail)
 
-    def _leave_queue(self, *names: str) -> None:
-        for name in names:
-            ticket = self._tickets.pop(name, None)
-            if ticket is not None:
-                self._registry.release(ticket.number)
+    def _end_agents(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            self._supervisor.stop(folder)
 
-    def _owner(self, name: str, attempt: int) -> str:
-        return f"{self.run_id}/{name}/{attempt}"
+    # -- wishes of people
+
+    def _take_wishes(self) -> None:
+        with self._store.reading() as tx:
+            waiting = wishes.waiting(tx, self.run_id)
+        for number, wish in waiting:
+            refusal = ""
+            try:
+                self._grant_wish(wish)
+            except (UsageError, IllegalTransitionError) as error:
+                refusal = error.reason
+            with self._store.transaction() as tx:
+                wishes.answer(tx, number, refusal)
+
+    def _grant_wish(self, wish: Wish) -> list[Path]:
+        """Record what a wish leads to, and end the agents that it is about. Gives the attempts that are being ended."""
+        for name in wish.phases:
+            if name not in self.state.phase_states:
+                raise UsageError(f"there is no phase {name!r} in this run")
+        self._record(*wishes.events_for(wish, self.state, self._clock()))
+        for name in wish.phases:
+            if name not in self.state.queued:
+                self._locks.leave(name)
+        if wish.kind is WishKind.CANCEL and not wish.phases:
+            self.stop(f"cancelled by {wish.by}")
+            return list(self._phase_of)
+        ending: list[Path] = []
+        if wish.kind is WishKind.CANCEL:
+            ending = [folder for folder, name in self._phase_of.items() if name in wish.phases]
+            self._cancelled.update(dict.fromkeys((self._phase_of[folder] for folder in ending), wish.by))
+        elif wish.kind is WishKind.PAUSE and wish.hard:
+            ending = list(self._phase_of)
+        self._end_agents(ending)
+        return ending
 
     # -- taking up a run that was left
 
     async def _recover(self) -> None:
         """Settle what happened while nobody was in charge: adopt what lives, take results, sweep what was lost."""
-        self._forget_abandoned_requests()
+        self._locks.forget_abandoned(self.state)
         over: list[Path] = []
+        adopted: list[Event] = []
         for name in self.state.running:
-            folder = attempt_folder(self._store.folder, self.run_id, name, self.state.phase_states[name].attempts)
+            attempt = self.state.phase_states[name].attempts
+            folder = attempt_folder(self._store.folder, self.run_id, name, attempt)
             self._phase_of[folder] = name
             if fate_of(folder) is Fate.ALIVE:
-                self._adopt(folder)
+                self._supervisor.adopt(folder)
+                adopted.append(ev.AttemptAdopted(at=self._clock(), phase=name, attempt=attempt))
             else:
                 over.append(folder)
-        if over:
-            await self._settle(over)
-
-    def _adopt(self, folder: Path) -> None:
-        self._supervisor.adopt(folder)
-        if self._stop_reason:
-            self._supervisor.stop(folder)
-
-    def _forget_abandoned_requests(self) -> None:
-        """An earlier coordinator of this run may have left places in the queue behind; attempts keep theirs."""
-        kept = {self._owner(name, self.state.phase_states[name].attempts) for name in self.state.running}
-        with self._store.transaction() as tx:
-            owners = [row[0] for row in tx.execute("SELECT DISTINCT owner FROM request")]
-            abandoned = [name for name in owners if name.startswith(f"{self.run_id}/") and name not in kept]
-            freed = [ticket for name in abandoned for ticket in self._registry.release_owner(tx, name)]
-        self._registry.ring(freed)
+        self._record(*adopted)
+        await self._settle(over)
 
     # -- recording
 
@@ -421,14 +347,10 @@ class Engine:
             return
         with self._store.transaction() as tx:
             state = self._append(tx, events)
-            freed = [
-                ticket
-                for event in events
-                if isinstance(event, ev.AttemptEnded)
-                for ticket in self._registry.release_owner(tx, self._owner(event.phase, event.attempt))
-            ]
+            ends = [event for event in events if isinstance(event, ev.AttemptEnded)]
+            freed = [ticket for ended in ends for ticket in self._locks.free(tx, ended)]
         self._publish(events, state)
-        self._registry.ring(freed)
+        self._locks.ring(freed)
 
     def _append(self, tx: sqlite3.Connection, events: Sequence[Event]) -> ExecutionState:
         """Fold first, so that an event that does not fit never reaches the disk."""
@@ -441,13 +363,3 @@ class Engine:
         self.state = state
         if events:
             self._observe(events, state)
-
-
-def _told(result: Result) -> str:
-    """Why an attempt failed, in one line for people."""
-    if result.cause == "timeout":
-        return f"its time limit passed during: {result.title}"
-    if result.cause == "start":
-        return result.detail
-    code = f"signal {-result.code}" if result.code < 0 else f"exit code {result.code}"
-    return f"{code} from: {result.title}"

@@ -78,6 +78,8 @@ def decide(
     candidates = [policy.rank[name] for name in state.queued if state.to_do(name)]
     if not candidates:
         return Decision(finished=not state.running)
+    if state.paused_by:
+        return Decision()
     heapq.heapify(candidates)
     gates = _Gates(state, policy, now)
     held: ClaimIndex[str] = ClaimIndex()

@@ -46,6 +46,7 @@ class Cause(StrEnum):
     LOCK = "lock"
     LOST = "lost"
     STOPPED = "stopped"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,15 @@ class AttemptStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAdopted:
+    """A new coordinator found the agent of an earlier one alive and looks after it from now on."""
+
+    at: float
+    phase: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
     """An attempt is over and its locks are free. `retry_at` is set when another one will be made by itself."""
 
@@ -155,6 +165,23 @@ class PhaseReset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """Somebody wants nothing new to start until the run is continued."""
+
+    at: float
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContinued:
+    """Somebody ended a pause."""
+
+    at: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStopped:
     """The coordinator left before the plan was done; the run can be continued."""
 
@@ -177,10 +204,13 @@ Event: TypeAlias = (
     | PhaseKept
     | LockAwaited
     | AttemptStarted
+    | AttemptAdopted
     | AttemptEnded
     | PhaseRefused
     | PhaseSkipped
     | PhaseReset
+    | RunPaused
+    | RunContinued
     | RunStopped
     | RunFinished
 )
@@ -193,10 +223,13 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         PhaseKept,
         LockAwaited,
         AttemptStarted,
+        AttemptAdopted,
         AttemptEnded,
         PhaseRefused,
         PhaseSkipped,
         PhaseReset,
+        RunPaused,
+        RunContinued,
         RunStopped,
         RunFinished,
     )

@@ -57,6 +57,8 @@ class ExecutionState:
     coordinator: str = ""
     agent_limit: int = 0
     stop_reason: str = ""
+    paused_by: str = ""
+    """Who wants nothing new to start; empty when the run is not paused."""
     missing_outputs: tuple[str, ...] = ()
     """Outputs of completed phases that were gone when the run finished; such a run has not succeeded."""
     queued: Mapping[str, None] = field(default_factory=dict)
@@ -182,6 +184,8 @@ class _Fold:
                 self.phases[phase] = replace(self.phases[phase], lock_wait=wait)
             case ev.AttemptStarted():
                 self._start_attempt(event)
+            case ev.AttemptAdopted(phase=phase, attempt=attempt):
+                self._require_attempt(event, phase, attempt)
             case ev.AttemptEnded():
                 self._end_attempt(event)
             case ev.PhaseRefused(phase=phase):
@@ -191,6 +195,10 @@ class _Fold:
                 self._skip(event)
             case ev.PhaseReset(phase=phase):
                 self._reset(phase, event.at)
+            case ev.RunPaused(by=by):
+                self.changes["paused_by"] = by
+            case ev.RunContinued():
+                self.changes["paused_by"] = ""
             case ev.RunStopped(reason=reason):
                 self.changes["stop_reason"] = reason
             case ev.RunFinished(at=at, missing=missing):
@@ -253,9 +261,7 @@ class _Fold:
         )
 
     def _end_attempt(self, event: ev.AttemptEnded) -> None:
-        state = self._require(event, event.phase, PhaseStatus.IN_PROGRESS)
-        if event.attempt != state.attempts:
-            raise IllegalTransitionError(f"phase {event.phase}: end of attempt {event.attempt}, not {state.attempts}")
+        state = self._require_attempt(event, event.phase, event.attempt)
         result: dict[str, Any] = {
             "ended_at": event.at,
             "cause": event.cause,
@@ -315,6 +321,13 @@ class _Fold:
         state = self._known(phase)
         if state.status not in statuses:
             raise IllegalTransitionError(f"{type(event).__name__} for phase {phase}, which is {state.status}")
+        return state
+
+    def _require_attempt(self, event: Event, phase: str, attempt: int) -> PhaseState:
+        state = self._require(event, phase, PhaseStatus.IN_PROGRESS)
+        if attempt != state.attempts:
+            kind = type(event).__name__
+            raise IllegalTransitionError(f"{kind} for attempt {attempt} of phase {phase}, which is at {state.attempts}")
         return state
 
     def _set(self, phase: str, status: PhaseStatus, at: float, **changes: Any) -> None:

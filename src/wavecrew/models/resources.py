@@ -45,6 +45,7 @@ class Resource:
         return f"{self.key or '.'}/" if self.kind is ResourceKind.TREE else self.key
 
 
+@lru_cache(maxsize=262_144)
 def parse_resource(text: str) -> Resource:
     """Read a claim as people write it: `src/a.py` (file), `src/` (tree), `src/**/*.py` (glob), `port:8080` (name).
 

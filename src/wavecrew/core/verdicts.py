@@ -1,0 +1,117 @@
+"""How an attempt ended: from what its shim left to the event that is recorded.
+
+What it does: judges a result (exit code, cause, declared outputs), and decides whether another attempt is due.
+What it does not know: processes, locks and the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wavecrew.core.attempts import Result
+from wavecrew.core.outputs import missing_outputs
+from wavecrew.models import events as ev
+from wavecrew.models.events import Cause, Outcome
+from wavecrew.models.execution_state import ExecutionState
+
+MAX_LOSSES: Final = 3
+"""How often a phase may die without a result before it is given up."""
+_SHOWN: Final = 5
+_CAUSES: Final = {cause.value: cause for cause in Cause}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How often and when a phase is tried again, and how long it may wait for a lock. Times are in seconds."""
+
+    retries: int = 0
+    delay: float = 0.0
+    lock_timeout: float = 300.0
+    lock_patience: int = 3
+    """How many times in a row the lock timeout may pass before the phase is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges the attempts of one run. `now` is in seconds since 1970 in all its methods."""
+
+    workspace: Path
+    rules: RetryRules
+
+    def result(
+        self, state: ExecutionState, name: str, result: Result, now: float, cancelled_by: str = ""
+    ) -> ev.AttemptEnded:
+        """The end of an attempt that left a result."""
+        if result.cause == "stopped":
+            if cancelled_by:
+                return self.end(state, name, now, Outcome.FAILED, Cause.CANCELLED, f"cancelled by {cancelled_by}")
+            return self.end(state, name, now, Outcome.STOPPED, Cause.STOPPED, "stopped", result.code)
+        if result.code == 0 and not result.cause:
+            return self._success(state, name, now)
+        cause = _CAUSES.get(result.cause, Cause.EXIT)
+        return self.end(state, name, now, Outcome.FAILED, cause, _told(result), result.code)
+
+    def _success(self, state: ExecutionState, name: str, now: float) -> ev.AttemptEnded:
+        """A good exit is half of the proof; the other half are the outputs."""
+        outputs = state.graph.nodes[name].outputs
+        missing = missing_outputs(self.workspace, outputs)
+        if missing:
+            shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else "")
+            detail = f"declared outputs are missing: {shown}"
+            return self.end(state, name, now, Outcome.FAILED, Cause.OUTPUTS, detail, 0)
+        return ev.AttemptEnded(
+            at=now,
+            phase=name,
+            attempt=state.phase_states[name].attempts,
+            outcome=Outcome.SUCCEEDED,
+            exit_code=0,
+            outputs=outputs,
+        )
+
+    def end(
+        self,
+        state: ExecutionState,
+        name: str,
+        now: float,
+        outcome: Outcome,
+        cause: Cause,
+        detail: str,
+        code: int | None = None,
+    ) -> ev.AttemptEnded:
+        """An end that is no success, with the time of the next attempt if one is due."""
+        return ev.AttemptEnded(
+            at=now,
+            phase=name,
+            attempt=state.phase_states[name].attempts,
+            outcome=outcome,
+            cause=cause,
+            detail=detail,
+            exit_code=code,
+            retry_at=self._retry_at(state, name, now, outcome, cause),
+        )
+
+    def _retry_at(self, state: ExecutionState, name: str, now: float, outcome: Outcome, cause: Cause) -> float | None:
+        found, own = state.phase_states[name], state.graph.nodes[name].retries
+        if outcome is Outcome.LOST:
+            return now if found.losses + 1 < MAX_LOSSES else None
+        retries = self.rules.retries if own is None else own
+        if outcome is Outcome.FAILED and cause is not Cause.CANCELLED and found.failures < retries:
+            return now + self.rules.delay
+        return None
+
+    def vanished(self, state: ExecutionState) -> tuple[str, ...]:
+        """The proof of the whole run: what completed phases had made must still be there, whoever came after them."""
+        made = {path: None for found in state.phase_states.values() for path in found.outputs}
+        return missing_outputs(self.workspace, made)
+
+
+def _told(result: Result) -> str:
+    """Why an attempt failed, in one line for people."""
+    if result.cause == "timeout":
+        return f"its time limit passed during: {result.title}"
+    if result.cause == "start":
+        return result.detail
+    code = f"signal {-result.code}" if result.code < 0 else f"exit code {result.code}"
+    return f"{code} from: {result.title}"
