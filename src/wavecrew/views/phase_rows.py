@@ -230,6 +230,8 @@ class _Pauses:
         self.stopping = state.settings.get("fail_fast") is True and state.count(PhaseStatus.FAILED) > 0
 
     def reason(self, name: str) -> str:
+        if self.state.paused_by:
+            return f"the run is paused by {self.state.paused_by}"
         if self.stopping:
             return "will not start: a phase failed, and fail_fast is on"
         wave = self.state.graph.wave_of[name]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
+_PAUSE: Final = 0.1  # seconds between two drawings that nobody asked for
 _STYLES: Final = {
     "good": "green",
     "bad": "bold red",
@@ -49,6 +50,7 @@ class LiveView:
         self._state: ExecutionState | None = None
         self._labels: list[str] = []
         self._now = 0.0
+        self._drawn_at = float("-inf")
         self._progress: Progress = NO_PROGRESS
         self._console: Console | None = None
         self._live: Live | None = None
@@ -76,7 +78,7 @@ class LiveView:
         self._live.start()
 
     def event(self, events: Sequence[Event], state: ExecutionState) -> None:
-        """Show what happened; `state` is the one after it."""
+        """Show what happened; `state` is the one after it. In a flood of events the region waits for the next tick."""
         if not events:
             return
         self._history.add(events)
@@ -88,7 +90,8 @@ class LiveView:
         self._now = max(self._now, events[-1].at)
         lines += self._region().news(events, state)
         self._print(lines)
-        self._draw()
+        if self._now - self._drawn_at >= _PAUSE:
+            self._draw()
 
     def tick(self, now: float, progress: Progress = NO_PROGRESS) -> None:
         """Redraw with the time and the steps of running phases."""
@@ -119,6 +122,7 @@ class LiveView:
     def _draw(self) -> None:
         if self._live is None or self._console is None or self._state is None:
             return
+        self._drawn_at = self._now
         summary: Summary = summarize(self._state, self._now, alive=True, progress=self._progress, history=self._history)
         lines = self._region().region(summary, self._console.size.height - 1)
         self._live.update(self._text(lines), refresh=True)

@@ -71,6 +71,10 @@ def _run_words(event: Event, state: ExecutionState, history: History | None) -> 
         case ev.CoordinatorStarted() if event.epoch > 1:
             done = sum(found.satisfied for found in state.phase_states.values())
             return "resume", f"{one_line(state.run)} done={done}/{len(state.phase_states)} jobs={event.agents}"
+        case ev.RunPaused():
+            return "pause", f"run by={_value(event.by)} {one_line(event.reason)}"
+        case ev.RunContinued():
+            return "resume", f"run by={_value(event.by)}"
         case ev.RunStopped():
             totals = _totals(summarize(state, event.at, history=history))
             return "stop", f"run reason={_value(event.reason)} {totals}"
@@ -96,6 +100,8 @@ def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | Non
             default = state.settings.get("agent", event.agent)
             other = "" if event.agent == default else f" agent={_value(event.agent)}"
             return "start", f"{_label(state, event.phase)} attempt={event.attempt}{other}"
+        case ev.AttemptAdopted():
+            return "adopt", f"{_label(state, event.phase)} attempt={event.attempt}"
         case ev.AttemptEnded():
             return _ending(event, state)
         case _:
@@ -155,6 +161,7 @@ def _totals(summary: Summary) -> str:
     left = sum(counts[standing] for standing in (Standing.READY, Standing.TO_COME))
     others = {"kept": counts[Standing.KEPT], "skipped": counts[Standing.SKIPPED], "open": left}
     words += [f"{word}={number}" for word, number in others.items() if number]
+    words += [f"missing={len(summary.missing)}"] if summary.missing else []
     words += [f"retries={summary.retries}"] if summary.retries else []
     words += [f"wall={seconds(summary.elapsed)}", f"work={seconds(summary.work)}"]
     if summary.ratio is not None:
@@ -168,6 +175,8 @@ def _totals(summary: Summary) -> str:
 def heartbeat(summary: Summary, started_at: float) -> str:
     """One line that tells what is going on: done, at work, waiting for whom."""
     parts = [f"{summary.done}/{summary.total} done"]
+    if summary.paused_by:
+        parts.append(f"paused by {one_line(summary.paused_by)}")
     running = tuple(row.id for row in summary.of(Standing.RUNNING))
     parts.append(f"{len(running)} running" + (f": {listed(running)}" if running else ""))
     waiting = summary.of(Standing.WAITING)
@@ -206,9 +215,18 @@ def _failures(summary: Summary, logs: Mapping[str, str], width: int | None) -> I
         yield ""
         yield f"... and {len(failed) - _TAILS} more failed phases"
     blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
+    yield from missing_lines(summary)
     if blocked:
         yield ""
         yield f"not started because of a failure: {listed(blocked, 12)}"
+
+
+def missing_lines(summary: Summary, shown: int = 10) -> Iterator[str]:
+    """The outputs that were there when their phases ended and were gone when the run did."""
+    for place, path in enumerate(summary.missing[:shown]):
+        yield ("gone at the end: " if place == 0 else " " * 17) + one_line(path)
+    if len(summary.missing) > shown:
+        yield " " * 17 + f"... and {len(summary.missing) - shown} more"
 
 
 def next_lines(summary: Summary) -> list[str]:

@@ -92,6 +92,13 @@ class Region:
             case ev.PhaseReset():
                 told = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
                 yield self.line("↻", "again", _label(state, event.phase), told, "quiet")
+            case ev.AttemptAdopted():
+                told = f"attempt {event.attempt} is still at work and is looked after again"
+                yield self.line("▶", "adopted", _label(state, event.phase), told, "quiet")
+            case ev.RunPaused():
+                yield self.line("·", "paused", "", f"by {event.by}: nothing new starts until it is continued", "wait")
+            case ev.RunContinued():
+                yield self.line("▶", "goes on", "", f"continued by {event.by}", "quiet")
             case ev.CoordinatorStarted() if event.epoch > 1:
                 yield self.line("↻", "resumed", "", f"run {state.run}", "quiet")
 
@@ -202,7 +209,12 @@ class Region:
 
     def bar(self, summary: Summary) -> Line:
         """How far, for how long, and about how long still."""
+        if summary.paused_by:
+            return self._bar(summary, "paused")
         left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
+        return self._bar(summary, left)
+
+    def _bar(self, summary: Summary, left: str) -> Line:
         told = f"  {summary.done:,}/{summary.total:,}   {seconds(summary.elapsed)}   {left}"
         room = self.width - 2 - cells(told)
         if room < 5:
@@ -216,6 +228,7 @@ class Region:
         words = [f"{summary.done:,}/{summary.total:,} done"]
         of = (Standing.FAILED, Standing.BLOCKED, Standing.SKIPPED)
         words += [f"{counts[standing]:,} {standing.value}" for standing in of if counts[standing]]
+        words += [f"{len(summary.missing):,} outputs gone"] if summary.missing else []
         words += [f"wall {seconds(summary.elapsed)}", f"work {seconds(summary.work)}"]
         words += [f"{summary.ratio:.2f}x"] if summary.ratio is not None else []
         return [(Piece(line, "head"),) for line in wrapped(f"{summary.status}  ", words, self.width)]

@@ -137,6 +137,8 @@ def _gain(time: float, base: float) -> str:
 
 def _notes(found: _Findings, width: int) -> Iterator[str]:
     summary = found.summary
+    if summary.missing:
+        yield from wrapped(f"  {'gone':<14}", [cut(path, width - 16) for path in summary.missing[:_SHOWN]], width)
     for row in summary.of(Standing.FAILED)[:_SHOWN]:
         yield from _note("failed", row, row.reason, width)
     blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
@@ -189,6 +191,7 @@ def report_data(
         "plan": {"name": summary.plan_name, "path": summary.plan_path, "digest": summary.plan_digest},
         "started": summary.started,
         "ended": summary.ended,
+        "missing_outputs": list(summary.missing),
         "totals": _totals(found),
         "pacing_chain": [_step_data(step) for step in found.chain],
         "advice": _advice_data(found.advice),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from wavecrew.views.run_plain import next_lines
+from wavecrew.views.run_plain import missing_lines, next_lines
 from wavecrew.views.run_words import UNKNOWN, chain_words, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
@@ -59,6 +59,11 @@ class _Screen:
         elif summary.status is RunStatus.STOPPED:
             why = f" ({one_line(summary.stop_reason)})" if summary.stop_reason else ""
             yield from self.told(f"it was stopped{why}; `wavecrew run` goes on with it")
+        elif summary.paused_by and summary.status is RunStatus.RUNNING:
+            who = one_line(summary.paused_by)
+            yield from self.told(f"it was paused by {who}: nothing new starts, what is at work goes on")
+        for line in missing_lines(summary):
+            yield "  " + cut(line, self.width - 2) if line.startswith("gone") else "  " + line
 
     def told(self, words: str) -> Iterator[str]:
         yield from wrapped("  ", words.split(" "), self.width, between=" ")
@@ -161,6 +166,8 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "agents": summary.agents,
         "coordinator": summary.coordinator or None,
         "stop_reason": summary.stop_reason or None,
+        "paused_by": summary.paused_by or None,
+        "missing_outputs": list(summary.missing),
         "retries": summary.retries,
     }
 

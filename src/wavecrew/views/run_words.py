@@ -46,6 +46,7 @@ _PLAIN: Final = {
     Cause.LOCK: "a lock could not be had",
     Cause.LOST: "it died without leaving a result",
     Cause.STOPPED: "stopped",
+    Cause.CANCELLED: "cancelled",
 }
 
 

@@ -60,6 +60,10 @@ class Summary:
     agents: int
     coordinator: str
     stop_reason: str
+    paused_by: str
+    """Who wants nothing new to start; empty when the run is not paused."""
+    missing: tuple[str, ...]
+    """Outputs that were gone when the run finished."""
     retries: int
     work: float | None
     ratio: float | None
@@ -122,6 +126,8 @@ def summarize(
         agents=state.agent_limit,
         coordinator=state.coordinator,
         stop_reason=state.stop_reason,
+        paused_by=state.paused_by,
+        missing=state.missing_outputs,
         retries=sum(max(0, row.attempts - 1) for row in rows),
         work=work,
         ratio=work / elapsed if work and elapsed else None,
