@@ -8,7 +8,6 @@ What it does not know: how anything is shown.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import hashlib
 import os
 import secrets
@@ -22,6 +21,7 @@ from pathlib import Path
 from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.plans import load_agents
 from wavecrew.api.selection import select
+from wavecrew.api.users import who
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, fate_of
@@ -247,7 +247,7 @@ def _ask_again(folder: Path, state: ExecutionState) -> tuple[Event, ...]:
         for other in state.graph.descendants(name):
             if state.status_of(other) is PhaseStatus.COMPLETED:
                 again.setdefault(other, f"phase {name} is done again")
-    now, by = time.time(), _who()
+    now, by = time.time(), who()
     order = reversed(state.graph.topological_order())
     return tuple(ev.PhaseReset(at=now, phase=name, by=by, reason=again[name]) for name in order if name in again)
 
@@ -296,18 +296,11 @@ def _begin(
         if other not in chosen and other not in kept
     }
     events += [
-        ev.PhaseSkipped(at=now, phase=name, by=_who(), reason="left out by the selection of phases")
+        ev.PhaseSkipped(at=now, phase=name, by=who(), reason="left out by the selection of phases")
         for name in order
         if name in left_out
     ]
     return tuple(events), evolve(ExecutionState(), *events)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 # -- putting the parts together ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import click
 
 from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
-from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals, write_or_print
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, NotFoundError, UsageError
 
@@ -164,18 +164,12 @@ def _write(piece: bytes, *, raw: bool) -> None:
 @pass_globals
 def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
     """Show where the time of a run went, what paced it, and what was waived."""
-    import json
-
-    from wavecrew.cli.globals import only_ascii, write_or_print
     from wavecrew.views.run_report import report_json, report_text
 
     with _store(settings) as store:
         opened = open_run(store, run)
-    if settings.json or form == "json":
-        write_or_print(json.dumps(report_json(opened.state, opened.events, alive=opened.alive), indent=2), output)
-    else:
-        text = report_text(opened.state, opened.events, alive=opened.alive, ascii_only=only_ascii())
-        write_or_print(text, output)
+    render = report_json if settings.json or form == "json" else report_text
+    write_or_print(render(opened.state, opened.events, time.time(), alive=opened.alive), output)
     return ExitCode.OK
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,11 @@ _COMMANDS = {
     "plan": ("plan", "Show waves, critical path, conflicts and how many agents are of use."),
     "explain": ("plan", "Explain a phase or a code such as WC104."),
     "run": ("run", "Run a plan with agents in parallel, or take a run up again."),
+    "retry": ("control", "Have phases done again."),
+    "skip": ("control", "Waive phases, on record."),
+    "pause": ("control", "Start nothing new for a while."),
+    "continue": ("control", "End a pause."),
+    "cancel": ("control", "End agents, or the whole run."),
     "status": ("look", "Show where a run stands."),
     "logs": ("look", "Show what the agent of a phase printed."),
     "report": ("look", "Show where the time of a run went."),
@@ -46,7 +52,7 @@ class _Commands(click.Group):
         if name not in _COMMANDS:
             return None
         module = import_module(f"wavecrew.cli.{_COMMANDS[name][0]}_commands")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:

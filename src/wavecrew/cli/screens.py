@@ -17,7 +17,7 @@ from typing import Protocol
 
 from wavecrew.api.history import progress_of
 from wavecrew.api.runs import PreparedRun
-from wavecrew.cli.globals import echo, only_ascii
+from wavecrew.cli.globals import echo
 from wavecrew.cli.log_tail import last_lines
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.events import Event
@@ -149,7 +149,7 @@ class _Live:
 
         self._prepared = prepared
         self._guard = threading.Lock()
-        self._view = LiveView(color=color, ascii_only=only_ascii())
+        self._view = LiveView(history=prepared.history, color=color)
         self._state = prepared.state
 
     def __enter__(self) -> _Live:

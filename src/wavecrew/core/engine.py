@@ -10,6 +10,7 @@ What it does not know: the rules of scheduling, how processes are kept, document
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sqlite3
@@ -25,7 +26,7 @@ from wavecrew.core.bell import Bell
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.lock_queue import LockQueue, awaited
-from wavecrew.core.resource_manager import LockRegistry
+from wavecrew.core.resource_manager import Grant, LockRegistry
 from wavecrew.core.scheduler import Decision, Policy, decide
 from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor, sweep
@@ -158,7 +159,7 @@ class Engine:
             if self._stop_reason and not self.state.running:
                 self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
                 return
-            if decision.finished and not self._locks:
+            if decision.finished:  # whatever still stands in the queue of the lock table will not be started
                 self._record(ev.RunFinished(at=self._clock(), missing=self._judge_of.vanished(self.state)))
                 return
             await self._next_message(decision.wake_at)
@@ -198,18 +199,23 @@ class Engine:
             try:
                 prepared.append(self._prepare(name))
             except Exception as error:  # an agent of somebody else may raise anything
+                self._locks.leave(name)
                 detail = f"it could not be prepared: {error}"
                 news.append(ev.PhaseRefused(at=now, phase=name, cause=Cause.START, detail=detail))
         if not news and not prepared:
             return False
         ready: list[Prepared] = []
+        queued: dict[str, int] = {}
         with self._store.transaction() as tx:
             for one in prepared:
-                event = self._started(tx, one, now)
-                if event is not None:
+                grant = self._locks.take(tx, one)
+                if isinstance(grant, int):
+                    queued[one.phase.id] = grant
+                else:
                     ready.append(one)
-                    news.append(event)
+                    news.append(self._started(one, grant, now))
             state = self._append(tx, news)
+        self._locks.settle((one.phase.id for one in ready), queued, now)
         self._publish(news, state)
         self._start(ready)
         return True
@@ -218,11 +224,7 @@ class Engine:
         state = self.state.phase_states[name]
         return self._jobs.prepare(self.state.graph, self.state.graph.nodes[name], state.attempts + 1, state.detail)
 
-    def _started(self, tx: sqlite3.Connection, one: Prepared, now: float) -> Event | None:
-        """Inside the transaction: the start of an attempt if its locks were granted."""
-        grant = self._locks.take(tx, one, now)
-        if grant is None:
-            return None
+    def _started(self, one: Prepared, grant: Grant, now: float) -> Event:
         return ev.AttemptStarted(
             at=now,
             phase=one.phase.id,
@@ -240,8 +242,10 @@ class Engine:
             try:
                 write_job(one.folder, one.job)
                 self._supervisor.start(one.folder)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: text that no encoding can hold
                 del self._phase_of[one.folder]
+                with contextlib.suppress(OSError):
+                    fate_of(one.folder)  # removes its environment, and nothing can start it late
                 failed.append(self._end(one.phase.id, Outcome.FAILED, Cause.START, f"it could not be started: {error}"))
         self._record(*failed)
 
@@ -256,7 +260,6 @@ class Engine:
                 continue
             event = await self._judge(folder, name)
             if event is None:
-                asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._inbox.put_nowait, folder)
                 continue
             del self._phase_of[folder]
             self._cancelled.pop(name, None)
@@ -264,19 +267,34 @@ class Engine:
         self._record(*news)
 
     async def _judge(self, folder: Path, name: str) -> Event | None:
-        """How an attempt ended; None while something of a lost one is still alive."""
+        """How an attempt ended; None while something of it is still alive, which will be judged again."""
+        fate = fate_of(folder)
+        if fate is Fate.ALIVE:  # its shim was only slow to take charge
+            self._adopt(folder)
+            return None
+        if fate is Fate.NEVER_STARTED:
+            return self._end(name, Outcome.LOST, Cause.START, "its process never started")
         try:
             result = read_result(folder)
         except StoreError as error:
-            return self._end(name, Outcome.FAILED, Cause.LOST, error.reason)
+            return self._end(name, Outcome.FAILED, Cause.LOST, error.reason) if await self._swept(folder) else None
         if result is not None:
             by = self._cancelled.get(name, "")
             return self._judge_of.result(self.state, name, result, self._clock(), by)
-        if fate_of(folder) is Fate.NEVER_STARTED:
-            return self._end(name, Outcome.LOST, Cause.START, "its process never started")
-        if not await sweep(folder):
+        if not await self._swept(folder):
             return None
         return self._end(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
+
+    async def _swept(self, folder: Path) -> bool:
+        if await sweep(folder):
+            return True
+        asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._inbox.put_nowait, folder)
+        return False
+
+    def _adopt(self, folder: Path) -> None:
+        self._supervisor.adopt(folder)
+        if self._stop_reason or self._phase_of[folder] in self._cancelled:
+            self._supervisor.stop(folder)
 
     def _end(self, name: str, outcome: Outcome, cause: Cause, detail: str) -> Event:
         return self._judge_of.end(self.state, name, self._clock(), outcome, cause, detail)
@@ -332,7 +350,7 @@ class Engine:
             folder = attempt_folder(self._store.folder, self.run_id, name, attempt)
             self._phase_of[folder] = name
             if fate_of(folder) is Fate.ALIVE:
-                self._supervisor.adopt(folder)
+                self._adopt(folder)
                 adopted.append(ev.AttemptAdopted(at=self._clock(), phase=name, attempt=attempt))
             else:
                 over.append(folder)

@@ -8,7 +8,7 @@ What it does not know: scheduling and processes; it tells what it finds as event
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -52,26 +52,27 @@ class LockQueue:
         """Phases that somebody outside the run holds up."""
         return {name for name, ticket in self._tickets.items() if ticket.grant is None}
 
-    def __bool__(self) -> bool:
-        return bool(self._tickets)
+    def take(self, tx: sqlite3.Connection, one: Prepared) -> Grant | int:
+        """Inside a transaction: the locks of a phase that is to start, or its new ticket if it has to wait for them.
 
-    def take(self, tx: sqlite3.Connection, one: Prepared, now: float) -> Grant | None:
-        """Inside a transaction: the locks of a phase that is to start, or None if it has to wait for them.
-
-        The grant of a phase that wants nothing has the fence 0.
+        Tell `settle` after the commit. The grant of a phase that wants nothing has the fence 0.
         """
         name = one.phase.id
         ticket = self._tickets.get(name)
         if ticket is not None and ticket.grant is not None:
-            del self._tickets[name]
             return ticket.grant
         if not one.claims:
             return Grant(0, 0, ())
         owner = self._registry.owner(f"phase {name}", attempt=str(one.folder), name=self.owner(name, one.attempt))
         grant, number = self._registry.request(tx, owner, one.claims)
-        if grant is None:
-            self._tickets[name] = _Ticket(number, now)
-        return grant
+        return number if grant is None else grant
+
+    def settle(self, started: Iterable[str], queued: Mapping[str, int], now: float) -> None:
+        """After the commit: who has started, and who stands in the queue. Not before, because a ticket number that
+        was rolled back may be somebody else's next."""
+        for name in started:
+            self._tickets.pop(name, None)
+        self._tickets.update({name: _Ticket(number, now) for name, number in queued.items()})
 
     def look(self, state: ExecutionState, now: float) -> list[Event]:
         """What has become of those who wait: the news, if there is any."""
