@@ -7,13 +7,14 @@ What it does not know: what the lines say, and when something happens: whoever o
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.views.phase_rows import NO_PROGRESS
 from wavecrew.views.run_history import History
+from wavecrew.views.run_plain import final_lines
 from wavecrew.views.run_region import Line, Region
 from wavecrew.views.run_words import for_encoding, label
 from wavecrew.views.summary import Progress, Summary, summarize
@@ -38,14 +39,21 @@ _STYLES: Final = {
 class LiveView:
     """The live region of one run. `start` it, tell it events and ticks, and `stop` it, whatever happens.
 
-    `history` are the events from before, if the run is taken up. `color` None leaves the choice to the terminal.
+    `history` are the events from before, if the run is taken up. `color` None leaves the choice to the terminal;
+    where its encoding lacks a sign of ours, ASCII takes its place.
     """
 
     def __init__(
-        self, stream: TextIO | None = None, *, history: Iterable[Event] = (), color: bool | None = None
+        self,
+        stream: TextIO | None = None,
+        *,
+        history: Iterable[Event] = (),
+        color: bool | None = None,
+        ascii_only: bool = False,
     ) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._color = color
+        self._encoding = "ascii" if ascii_only else getattr(self._stream, "encoding", None)
         self._history = History(history)
         self._state: ExecutionState | None = None
         self._labels: list[str] = []
@@ -110,6 +118,13 @@ class LiveView:
         finally:
             live.stop()
 
+    def end(self, logs: Mapping[str, str]) -> list[str]:
+        """After `stop`: what failed, with the ends of the logs, and what to do next, as plain lines."""
+        if self._state is None:
+            return []
+        lines = final_lines(summarize(self._state, self._now, alive=False, history=self._history), logs)
+        return [for_encoding(line, self._encoding) for line in lines]
+
     # -- drawing
 
     def _region(self) -> Region:
@@ -130,11 +145,10 @@ class LiveView:
     def _text(self, lines: list[Line]) -> Text:
         from rich.text import Text
 
-        encoding = getattr(self._stream, "encoding", None)
         text = Text(no_wrap=True, overflow="crop", end="")
         for place, line in enumerate(lines):
             if place:
                 text.append("\n")
             for piece in line:
-                text.append(for_encoding(piece.text, encoding), _STYLES[piece.style])
+                text.append(for_encoding(piece.text, self._encoding), _STYLES[piece.style])
         return text

@@ -14,7 +14,7 @@ from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.views.run_history import History
-from wavecrew.views.run_words import clock, label, listed, reason_of, seconds, short
+from wavecrew.views.run_words import clock, in_ascii, label, listed, reason_of, seconds, short
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary, summarize
 from wavecrew.views.terminal_text import one_line, tail
 
@@ -29,8 +29,9 @@ class PlainView:
     Times count from the first event that is shown; a run that is taken up starts at zero again.
     """
 
-    def __init__(self, history: Iterable[Event] = ()) -> None:
+    def __init__(self, history: Iterable[Event] = (), *, ascii_only: bool = False) -> None:
         self._history = History(history)
+        self._ascii_only = ascii_only
         self._started_at: float | None = None
 
     def event(self, events: Sequence[Event], state: ExecutionState) -> list[str]:
@@ -45,11 +46,13 @@ class PlainView:
     def beat(self, state: ExecutionState, now: float) -> str:
         """The heartbeat."""
         start = now if self._started_at is None else self._started_at
-        return heartbeat(summarize(state, now, alive=True, history=self._history), start)
+        line = heartbeat(summarize(state, now, alive=True, history=self._history), start)
+        return in_ascii(line) if self._ascii_only else line
 
     def end(self, state: ExecutionState, now: float, logs: Mapping[str, str]) -> list[str]:
         """The final block; `logs` are the ends of the logs of failed phases."""
-        return final_lines(summarize(state, now, history=self._history), logs)
+        lines = final_lines(summarize(state, now, history=self._history), logs)
+        return [in_ascii(line) for line in lines] if self._ascii_only else lines
 
 
 # -- one event --------------------------------------------------------------------------------------------------

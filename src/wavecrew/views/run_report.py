@@ -7,7 +7,7 @@ What it does not know: how the chain is found (`run_pacing`) and what would have
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_history import Attempt, History, LockStretch
 from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
 from wavecrew.views.run_timeline import timeline
-from wavecrew.views.run_words import label, listed, reason_of, seconds, wrapped
+from wavecrew.views.run_words import in_ascii, label, listed, reason_of, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cut, one_line, safe_json
 
@@ -35,9 +35,10 @@ class _Findings:
     advice: Advice | None
 
 
-def _findings(state: ExecutionState, events: Iterable[Event], now: float, alive: bool | None) -> _Findings:
+def _findings(state: ExecutionState, events: Sequence[Event], now: float | None, alive: bool | None) -> _Findings:
     history = History(events)
-    summary = summarize(state, now, alive=alive, history=history)
+    moment = now if now is not None else (history.last or 0.0)
+    summary = summarize(state, moment, alive=alive, history=history)
     chain = pacing_chain(state.graph, history, state.agent_limit, state.start_time or 0.0)
     return _Findings(summary, history, chain, advice(state, history, chain))
 
@@ -46,9 +47,16 @@ def _findings(state: ExecutionState, events: Iterable[Event], now: float, alive:
 
 
 def report_text(
-    state: ExecutionState, events: Iterable[Event], now: float, *, alive: bool | None = None, width: int = 80
+    state: ExecutionState,
+    events: Sequence[Event],
+    *,
+    now: float | None = None,
+    alive: bool | None = None,
+    width: int = 80,
+    ascii_only: bool = False,
 ) -> str:
-    """The screen of `wavecrew report`. `events` is the whole history of the run."""
+    """The screen of `wavecrew report`. `events` is the whole history of the run; `now` matters while it goes on, and
+    is else the time of its last event."""
     found = _findings(state, events, now, alive)
     width = max(width, 40)
     parts = (
@@ -58,7 +66,8 @@ def report_text(
         _faster(found, width),
         _notes(found, width),
     )
-    return "\n".join(line for part in parts for line in part) + "\n"
+    text = "\n".join(line for part in parts for line in part) + "\n"
+    return in_ascii(text) if ascii_only else text
 
 
 def _head(found: _Findings, width: int) -> Iterator[str]:
@@ -173,7 +182,7 @@ def _vain(found: _Findings) -> list[Attempt]:
 
 
 def report_data(
-    state: ExecutionState, events: Iterable[Event], now: float, *, alive: bool | None = None
+    state: ExecutionState, events: Sequence[Event], *, now: float | None = None, alive: bool | None = None
 ) -> dict[str, Any]:
     """The report as plain values. Times are seconds since 1970, lengths are seconds; what is not known is null."""
     found = _findings(state, events, now, alive)
@@ -200,9 +209,11 @@ def report_data(
     }
 
 
-def report_json(state: ExecutionState, events: Iterable[Event], now: float, *, alive: bool | None = None) -> str:
+def report_json(
+    state: ExecutionState, events: Sequence[Event], *, now: float | None = None, alive: bool | None = None
+) -> str:
     """The same as text."""
-    return safe_json(report_data(state, events, now, alive=alive), indent=2) + "\n"
+    return safe_json(report_data(state, events, now=now, alive=alive), indent=2) + "\n"
 
 
 def _totals(found: _Findings) -> dict[str, Any]:

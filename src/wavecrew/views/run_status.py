@@ -7,11 +7,11 @@ What it does not know: how a summary is made, and how often it is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from wavecrew.views.run_plain import missing_lines, next_lines
-from wavecrew.views.run_words import UNKNOWN, chain_words, label, moment, seconds, wrapped
+from wavecrew.views.run_words import UNKNOWN, chain_words, in_ascii, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
 
@@ -21,9 +21,14 @@ REASON_LINES: Final = 3
 """How many lines a reason may take."""
 
 
-def status_text(summary: Summary, *, width: int = 80) -> str:
+def status_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> str:
     """The screen of `wavecrew status`."""
-    return "\n".join(_Screen(summary, width).lines()) + "\n"
+    return _joined(_Screen(summary, width).lines(), ascii_only)
+
+
+def _joined(lines: Iterable[str], ascii_only: bool) -> str:
+    text = "\n".join(lines) + "\n"
+    return in_ascii(text) if ascii_only else text
 
 
 class _Screen:
@@ -209,7 +214,7 @@ def _rounded(amount: float | None) -> float | None:
 # -- several runs, and one in full ------------------------------------------------------------------------------
 
 
-def runs_table(summaries: Sequence[Summary], *, width: int = 80) -> str:
+def runs_table(summaries: Sequence[Summary], *, width: int = 80, ascii_only: bool = False) -> str:
     """The table of `wavecrew runs list`, in the order given."""
     if not summaries:
         return "no runs yet\nnext: wavecrew run\n"
@@ -220,7 +225,7 @@ def runs_table(summaries: Sequence[Summary], *, width: int = 80) -> str:
     for row in rows:
         head = "  ".join(pad(text, wide) for text, wide in zip(row, widths, strict=False))
         lines.append(f"{head}  {cut(row[-1], max(8, width - cells(head) - 2))}".rstrip())
-    return "\n".join(lines) + "\n"
+    return _joined(lines, ascii_only)
 
 
 def _run_cells(summary: Summary) -> tuple[str, ...]:
@@ -235,7 +240,7 @@ def _run_cells(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def run_text(summary: Summary, *, width: int = 80) -> str:
+def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> str:
     """The screen of `wavecrew runs show`: the status, then what the run was made of, phase by phase."""
     facts = (
         ("plan", f"{summary.plan_name} ({summary.plan_path}) digest {summary.plan_digest[:7]}"),
@@ -249,7 +254,7 @@ def run_text(summary: Summary, *, width: int = 80) -> str:
     lines = list(wrapped(f"run {one_line(summary.run)}  {summary.status}  ", counted_words(summary), width))
     lines += ["  " + cut(f"{name:<10}{words}", width - 2) for name, words in facts]
     lines += ["", *_phase_table(summary, width), ""]
-    return "\n".join([*lines, *next_lines(summary)]) + "\n"
+    return _joined([*lines, *next_lines(summary)], ascii_only)
 
 
 def _phase_table(summary: Summary, width: int) -> Iterator[str]:

@@ -22,6 +22,11 @@ _ASCII: Final = str.maketrans("✓✗▶◷↻·…→⇢←━─█▒░×", 
 """For each sign of these views one that every terminal has, of the same width, so that no layout changes."""
 
 
+def in_ascii(text: str) -> str:
+    """A text with our signs in ASCII; foreign words stay as they are."""
+    return text.translate(_ASCII)
+
+
 def for_encoding(text: str, encoding: str | None) -> str:
     """A text in what an encoding can write: our signs by their stand-ins, and a question mark for anything else."""
     wanted = encoding or "ascii"
