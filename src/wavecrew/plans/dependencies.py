@@ -69,8 +69,9 @@ _NONE: Final = re.compile(
 _DASH_ONLY: Final = frozenset({"-", "–", "—", "--", "---", "[]", "∅", "ø", "✗", "❌", "x"})
 _ALL: Final = re.compile(
     r"\b(?:all|every|each|everything|any)\b(?=[^,;]{0,40}\b(?:previous|prior|preceding|earlier|above|before|foregoing|phases?|stages?"
-    r"|milestones?|steps?|tasks?|stories|sprints?|epics?)\b)(?![^,;]{0,16}\bfiles?\b)"
+    r"|milestones?|steps?|tasks?|stories|sprints?|epics?|story)\b)(?![^,;]{0,16}\bfiles?\b)"
     r"|\b(?:previous|prior|preceding|earlier|above) (?:phases|stages|milestones|steps|tasks|stories|sprints|parts)\b"
+    r"|\b(?:the|desired|targeted) (?:user )?stories\b"
     r"|\beverything above\b|\ball of the above\b"
     r"|(?:所有|全部|前面|之前)[^,，;；]{0,6}(?:阶段|階段|步骤|任务)|모든 ?(?:이전 )?(?:단계|작업)|이전 ?모든|이전 단계 ?(?:모두|전체)|이전 단계들|(?:すべて|全て|全)の?(?:前の?)?(?:フェーズ|段階|タスク|ステップ)"
     r"|\balle(?:n|r)? (?:vorherigen|vorigen|vorangehenden|bisherigen|früheren|phasen|etappen|schritte)|\btoutes? les (?:phases|étapes)"
@@ -299,6 +300,8 @@ def _read_clause(clause: str, found: _Found) -> None:
     scan.flush()
     if len(found.references) + len(found.soft) + len(found.excepted) == before or found.excepted:
         _read_words(clause, clause[:first_switch], found)
+    elif not _is_pure(clause):
+        _read_names_beside(clause[:first_switch], found)
 
 
 def _switches(clause: str) -> list[tuple[int, _Mode]]:
@@ -366,6 +369,8 @@ class _Scan:
             self.spanning = self.pending is not None
         elif kind == "word":
             self._word(value)
+        elif kind == "joint" and self.listing and not self.bare:
+            self.flush()
         elif value == _SOFT_MARK:
             self._soften()
         elif kind == "version" or (kind == "other" and value not in "#:'\"第"):
@@ -426,6 +431,18 @@ _VERBS: Final = re.compile(
 _NO_NAMES: Final = re.compile(
     r"(?:can|may|might|must|should|is|are|runs?|starts?|this|it|to be|tbd|kann|peut|puede)\b", re.IGNORECASE
 )
+
+
+def _read_names_beside(head: str, found: _Found) -> None:
+    """Names in a list that also holds numbers: `Setup and Phase 3`."""
+    pieces = _PIECE.split(_VERBS.sub("", head, count=1))
+    for piece in pieces if len(pieces) > 1 else ():
+        words = piece.strip(" .").removeprefix("on ")
+        if words and len(words.split()) <= 4 and not any(character.isdigit() for character in words):
+            found.put(_Mode.HARD, Reference(words, named=True, sure=False))
+
+
+_PIECE: Final = re.compile(r"[,，、]|[ ](?:and|und|et|y|e|и|&)[ ]", re.IGNORECASE)
 
 
 def _read_words(clause: str, head: str, found: _Found) -> None:

@@ -90,11 +90,7 @@ class Draft:
 
     def add_paths(self, row: list[str], paths: Sequence[str]) -> None:
         """Enter paths that are not there yet."""
-        known = set(row)
-        for path in paths:
-            if path not in known:
-                known.add(path)
-                row.append(path)
+        row[:] = dict.fromkeys((*row, *paths))
 
     def take_over(self, other: Draft) -> None:
         """Fill what this draft does not know from another place that tells about the same phase."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from wavecrew.plans.labels import Kind, fields_in, kind_of
 from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, without_checkbox
 from wavecrew.plans.notations import parse_title
 from wavecrew.plans.paths import Use, use_of
 
+_FILE_KINDS: Final = (Kind.WRITES, Kind.FILES, Kind.READS, Kind.REMOVES)
+MAX_ENTRIES: Final = 5_000
 _USE_KINDS = {Use.WRITES: Kind.WRITES, Use.READS: Kind.READS, Use.REMOVES: Kind.REMOVES}
 
 
@@ -52,6 +55,8 @@ class Contents:
     fields: tuple[Field, ...]
     tables: tuple[Table, ...]
     fences: tuple[Fence, ...]
+    cut: bool = False
+    """Whether there was more than one section can sensibly hold."""
 
 
 def read_contents(row: Sequence[Block], start: int, end: int) -> Contents:
@@ -59,6 +64,8 @@ def read_contents(row: Sequence[Block], start: int, end: int) -> Contents:
     walk = _Walk()
     for position in range(start, end):
         walk.take(row[position], position)
+        if walk.count > MAX_ENTRIES:
+            return Contents(tuple(walk.found), tuple(walk.tables), tuple(walk.fences), cut=True)
     return Contents(tuple(walk.found), tuple(walk.tables), tuple(walk.fences))
 
 
@@ -72,6 +79,7 @@ class _Walk:
     """The field that the heading above opened; lists below it belong to it unless another field takes them."""
     container: int = 0
     inner_level: int = 0
+    count: int = 0
 
     def take(self, block: Block, position: int) -> None:
         if isinstance(block, Heading):
@@ -102,6 +110,7 @@ class _Walk:
             self.inner_level = heading.level
 
     def _open(self, kind: Kind, label: str, line: int, column: int, depth: int = 0) -> Field:
+        self.count += 1
         opened = Field(kind, label, line, column, [], bool(self.inner_level), False, self.container, depth)
         self.found.append(opened)
         return opened
@@ -114,6 +123,7 @@ class _Walk:
             self._fields(text, labelled)
         elif self.current is not None and self._belongs(text, labelled):
             self.current.entries.append(Entry(text.text, text.line, text.column, text.depth))
+            self.count += 1
         elif not text.item:
             self.current = None if labelled or text.opens else self.current
             if self.section is not None and text.opens and not labelled:
@@ -121,14 +131,13 @@ class _Walk:
 
     def _kind(self, label: str) -> Kind | None:
         kind = kind_of(label)
-        if (
-            kind is None
-            and self.current is not None
-            and self.current.kind in (Kind.WRITES, Kind.FILES, Kind.READS, Kind.REMOVES)
-        ):
+        if kind is not None:
+            return kind
+        current = self.current
+        if current is not None and current.kind in _FILE_KINDS and not _is_whole(current):
             return None  # `Create: x` below a list of files stays an entry, its verb is read with it
-        use = use_of(label) if kind is None and len(label.split()) <= 3 else None
-        return kind or (_USE_KINDS[use] if use else None)
+        use = use_of(label) if len(label.split()) <= 3 else None
+        return _USE_KINDS[use] if use else None
 
     def _fields(self, text: Text, labelled: Sequence[tuple[str, str, int, Kind | None]]) -> None:
         for label, value, at, kind in labelled:
@@ -151,13 +160,18 @@ class _Walk:
 
     def _belongs(self, text: Text, labelled: Sequence[object]) -> bool:
         field_ = self.current
-        if field_ is None:
+        if field_ is None or _is_whole(field_):
             return False
         if text.item or text.depth > field_.depth:
             return text.depth > field_.depth or field_ is self.section
         if not field_.heading or labelled:
             return not field_.entries and not labelled and not text.opens
         return True
+
+
+def _is_whole(field_: Field) -> bool:
+    """A value on the line of its label is the whole value; a list below it is about something else."""
+    return bool(field_.entries) and field_.entries[0].line == field_.line
 
 
 def entries_of(field_: Field) -> Iterator[Entry]:

@@ -19,7 +19,7 @@ from wavecrew.plans.draft import Draft, Findings, shown
 from wavecrew.plans.fields import read_contents
 from wavecrew.plans.markdown import Heading
 from wavecrew.plans.notations import Title, clean_name, loose_id, natural_key, parse_file_name, parse_title
-from wavecrew.plans.records import MARKS, fill_from, id_in
+from wavecrew.plans.records import MARKS, declares_outputs, fill_from, id_in
 from wavecrew.plans.sections import fill, take_notes
 
 _OTHERS: Final = frozenset(
@@ -144,8 +144,10 @@ def draft_of_document(document: Document, findings: Findings) -> Draft:
     draft.source = Source(document.shown, min(document.body_line, document.last_line), document.last_line)
     _report_front_matter(document, draft, findings)
     fill_from(draft, document.fields, findings)
+    declared = list(draft.outputs) if declares_outputs(document.fields) else None
     start = document.blocks.index(heading) + 1 if heading is not None and document.blocks[0] is heading else 0
     fill(draft, read_contents(document.blocks, start, len(document.blocks)), findings)
+    draft.outputs = draft.outputs if declared is None else declared
     draft.name = draft.name or _name_of(heading, title, named)
     draft.description = draft.description or document.excerpt(document.body_line, document.last_line)
     take_notes(draft, title.notes if title is not None else ())

@@ -93,7 +93,19 @@ def parse_title(text: str) -> Title | None:
     """What a heading or a table cell names, or None when it names no numbered unit of work."""
     text = _trimmed(plain_text(text[:_LONGEST], keep_code=True), keep="#[第(")
     bare = text.lstrip("#[( ")
+    if not _may_be_title(bare):
+        return None
     return _unit_first(bare) or _ordinal(bare) or _compact(bare) or _numbered(bare)
+
+
+def _may_be_title(text: str) -> bool:
+    """A quick look that spares most texts the patterns: a title has a number, or begins with the word of a unit."""
+    if any(character.isdigit() for character in text[:60]):
+        return True
+    first = text.partition(" ")[0].rstrip(":：-–—")
+    return first.casefold() in UNITS or (
+        not text.isascii() and (text.startswith(_CJK_UNITS) or text[:1] in "第一二三四五六七八九十")
+    )
 
 
 def _unit_first(text: str) -> Title | None:
@@ -241,6 +253,11 @@ def clean_name(text: str) -> tuple[str, tuple[str, ...]]:
         notes.append(note)
         name = _trimmed(name[:opening])
     return _without_status(name), tuple(notes)
+
+
+def tells_dependency(note: str) -> bool:
+    """Whether a remark in brackets begins like a dependency: `depends on Phase 1`, `after 2`."""
+    return _DEPENDING.match(note.strip()) is not None
 
 
 def _trimmed(text: str, keep: str = "") -> str:

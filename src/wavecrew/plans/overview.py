@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from wavecrew.errors import Place
@@ -33,7 +34,7 @@ def remarks(file: str, row: Sequence[Block], skip: Iterable[tuple[int, int]] = (
     """Everything that blocks outside of `skip` (ranges of positions) say about phases."""
     hidden = {position for start, end in skip for position in range(start, end)}
     found: list[Draft] = []
-    for position, block in enumerate(row):
+    for position, block in enumerate(_joined(row)):
         if isinstance(block, Table):
             found.extend(table_rows(file, block))
         elif position in hidden or isinstance(block, Heading):
@@ -43,6 +44,21 @@ def remarks(file: str, row: Sequence[Block], skip: Iterable[tuple[int, int]] = (
         else:
             found.extend(_sentence(file, block))
     return found
+
+
+def _joined(row: Sequence[Block]) -> Iterator[Block]:
+    """The blocks with every paragraph as one text; wrapped lines leave an empty one, so that positions stay."""
+    waiting: list[Block] = []
+    for block in row:
+        if isinstance(block, Text) and not block.opens and waiting and isinstance(waiting[0], Text):
+            first = waiting[0]
+            if len(first.text) < _LONGEST:
+                waiting[0] = replace(first, text=f"{first.text} {block.text}")
+            waiting.append(replace(block, text=""))
+            continue
+        yield from waiting
+        waiting = [block]
+    yield from waiting
 
 
 # -- tables -----------------------------------------------------------------------------------------------------
@@ -128,33 +144,43 @@ def _subject_and_verb(file: str, sentence: str, place: Place) -> Iterator[Draft]
     if not verb or verb.start() == 0:
         return
     subject = sentence[: verb.start()]
-    if len(subject) > 120:
-        return
-    reference = _subject(subject)
-    if reference is None:
-        return
+    references = _subjects(subject) if len(subject) <= 120 else []
+    if len(references) > 1 and verb.group().casefold() == "independent":
+        return  # they are independent of each other
     meaning = parse_dependencies(sentence[verb.start() :])
-    if not meaning.stated and not any(item.named for item in meaning.references):
+    if not references or not (meaning.stated or any(item.named for item in meaning.references)):
         return
-    yield Draft(
-        reference.text, unit=reference.unit, place=place, aliases=_words_of(subject),
-        dependencies=[DependencyField([Statement(meaning, sentence, place)], SENTENCE)],
-    )  # fmt: skip
+    for reference in references:
+        yield Draft(
+            reference.text,
+            unit=reference.unit,
+            place=place,
+            aliases=_words_of(subject) if len(references) == 1 else [],
+            dependencies=[DependencyField([Statement(meaning, sentence, place)], SENTENCE)],
+        )
 
 
-def _subject(text: str) -> Reference | None:
-    """The one phase that a sentence begins with: `Phase 3 (API)`, `**Foundational (Phase 2)**:`."""
+def _subjects(text: str) -> list[Reference]:
+    """The phases that a sentence begins with: `Phase 3 (API)`, `**Foundational (Phase 2)**:`, `Phases 3-5: all`."""
     start = _MARKERS.match(text)
     text = text[start.end() :] if start else text
     meaning = parse_dependencies(text.split("←")[0].split("<-")[0].rstrip(" :-–—,("))
-    references = [reference for reference in meaning.references if not reference.last]
-    numbered = [reference for reference in references if not reference.named]
-    if len(numbered) > 1 and not numbered[0].sure:
-        numbered = numbered[1:]
-    if len(numbered) == 1 and numbered[0].unit:
-        return numbered[0]
-    named = [reference for reference in references if reference.named]
-    return named[0] if len(named) == 1 and not numbered and len(named[0].text) < 60 else None
+    numbered = [reference for reference in meaning.references if not reference.named]
+    certain = [reference for reference in numbered if reference.unit and reference.sure] or numbered
+    if certain:
+        return [single for reference in certain for single in _singles(reference)]
+    named = [reference for reference in meaning.references if len(reference.text) < 60]
+    return named if len(named) == 1 else []
+
+
+def _singles(reference: Reference) -> list[Reference]:
+    """A range of numbers as single references."""
+    first, last = reference.text, reference.last
+    if not last:
+        return [reference]
+    if not (first.isdigit() and last.isdigit() and int(last) - int(first) < 100):
+        return []
+    return [Reference(str(number), unit=reference.unit) for number in range(int(first), int(last) + 1)]
 
 
 def _words_of(subject: str) -> list[str]:

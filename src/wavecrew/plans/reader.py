@@ -8,7 +8,7 @@ What it does not know: notations (the modules beside it do), and whether the pla
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from wavecrew.plans.markdown import Heading, Table
 from wavecrew.plans.notations import clean_name
 from wavecrew.plans.outline import drafts_of, parts_of
 from wavecrew.plans.overview import DIAGRAM, remarks, table_rows
-from wavecrew.plans.resolution import Index, Reading, build, resolve
+from wavecrew.plans.resolution import MAX_DEPENDENCIES, Index, Reading, build, resolve
 
 _FIX: Final = (
     "give a folder with one document per phase (phase-1-setup.md), a document with a heading per phase"
@@ -163,14 +163,8 @@ def _nothing(where: Path, findings: Findings, document: Document | None = None) 
 def _from_documents(where: Path, phases: Sequence[Document], others: Sequence[Document], findings: Findings) -> _Raw:
     drafts = sorted((draft_of_document(document, findings) for document in phases), key=plan_order)
     said = [remark for document in others for remark in remarks(document.shown, document.blocks)]
-    name = next(
-        (
-            _title(document)
-            for document in others
-            if document.stem.casefold() in ("readme", "plan", "overview", "0-overview")
-        ),
-        "",
-    )
+    stems = {document.stem.casefold(): document for document in others}
+    name = next((_title(stems[stem]) for stem in ("readme", "plan", "overview", "0-overview") if stem in stems), "")
     return _Raw(name or where.absolute().name, drafts, said)
 
 
@@ -298,7 +292,9 @@ def _readings(
         name: [part for remark in said for part in remark.dependencies if part.container == DIAGRAM]
         for name, said in extra.items()
     }
-    readings = [resolve(draft, _own_rank(told.get(draft.id, [])), index, findings) for draft in drafts]
+    readings = _within_limit(
+        (resolve(draft, _own_rank(told.get(draft.id, [])), index, findings) for draft in drafts), drafts, findings
+    )
     if not any(reading.stated for reading in readings) and any(drawn.values()):
         readings = [resolve(draft, drawn.get(draft.id, []), index, findings) for draft in drafts]
     sources: dict[str, Reading] = {}
@@ -315,6 +311,22 @@ def _readings(
             "state them in the phases to be sure",
         )
     return readings
+
+
+def _within_limit(readings: Iterator[Reading], drafts: Sequence[Draft], findings: Findings) -> list[Reading]:
+    """All readings, unless they hold so many dependencies that nobody can have meant them."""
+    found: list[Reading] = []
+    count = 0
+    for draft, reading in zip(drafts, readings, strict=False):
+        found.append(reading)
+        count += len(reading.ids)
+        if count > MAX_DEPENDENCIES:
+            message = f"more than {MAX_DEPENDENCIES:,} dependencies; those of the phases from here on were left out"
+            findings.add(
+                "WC112", Severity.ERROR, message, draft.place, "name only what a phase waits for directly", (draft.id,)
+            )
+            break
+    return found + [Reading() for _ in range(len(drafts) - len(found))]
 
 
 def _own_rank(parts: list[DependencyField]) -> list[DependencyField]:

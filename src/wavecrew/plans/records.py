@@ -66,6 +66,11 @@ MARKS: Final = frozenset(_KEYS) - {
 }
 
 
+def declares_outputs(fields: Mapping[str, Node]) -> bool:
+    """Whether the outputs are stated here, so that lists in the text are remarks on them."""
+    return any(_KEYS.get(key) == "outputs" for key in fields)
+
+
 def fill_from(draft: Draft, fields: Mapping[str, Node], findings: Findings) -> None:
     """Enter the keys of a phase. `id` is not read here: it decides what the draft is, see `id_in`."""
     reader = _Reader(draft, findings)
@@ -157,7 +162,7 @@ class _Reader:
             )
             if mention.paths:
                 self.draft.add_paths(row, mention.paths)
-            elif key in ("writes", "outputs"):
+            elif key in ("writes", "outputs") or not any(character.isspace() for character in text):
                 self.draft.add_paths(self.draft.outputs, [clean_path(text) or text])
 
     def reads(self, key: str, node: Node) -> None:

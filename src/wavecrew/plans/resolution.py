@@ -8,6 +8,7 @@ What it does not know: whether the result is sound (duplicates, cycles and missi
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +20,8 @@ from wavecrew.plans.draft import DependencyField, Draft, Findings, Statement, sh
 from wavecrew.plans.notations import loose_id, natural_key, parse_title, slug
 
 MAX_RANGE: Final = 500
+MAX_DEPENDENCIES: Final = 1_000_000
+_MAX_SAME: Final = 8  # phases of one name are ambiguous long before
 _ROMAN: Final = {
     roman: str(n) for n, roman in enumerate("I II III IV V VI VII VIII IX X XI XII XIII XIV XV".split(), 1)
 }
@@ -36,7 +39,11 @@ class Index:
     numbers: dict[str, list[str]] = field(default_factory=dict)
     letters: set[str] = field(default_factory=set)
     positions: dict[str, int] = field(default_factory=dict)
+    stories: set[str] = field(default_factory=set)
     ordered: list[tuple[tuple[tuple[int, int, str], ...], str]] = field(default_factory=list)
+    keys: list[tuple[tuple[int, int, str], ...]] = field(default_factory=list)
+    whole: set[int] = field(default_factory=set)
+    """The whole numbers that some id begins with."""
 
     @classmethod
     def of(cls, drafts: Sequence[Draft]) -> Index:
@@ -46,6 +53,8 @@ class Index:
         for position, draft in enumerate(drafts):
             index._enter(draft, position)
         index.ordered = sorted((natural_key(name), name) for name in index.exact)
+        index.keys = [key for key, _ in index.ordered]
+        index.whole = {key[0][1] for key in index.keys if key and key[0][0] == 0}
         return index
 
     def _enter(self, draft: Draft, position: int) -> None:
@@ -60,15 +69,20 @@ class Index:
             entries.append((self.numbers, runs[0]))
         for alias in draft.aliases:
             entries += [(self.names, slug(alias)), (self.loose, loose_id(alias))]
+        for cut in ("(", " - ", ":", " — "):
+            head = draft.name.partition(cut)[0].strip()
+            entries += [(self.names, slug(head))] if head and head != draft.name and len(head) > 3 else []
         title = parse_title(draft.name)
         if title is not None and title.unit:
+            self.stories |= {draft.id} if title.unit == "story" else set()
             entries += [
                 (self.names, f"{title.unit}-{title.id.casefold()}"),
                 (self.loose, loose_id(_short(title.unit, title.id))),
             ]
         for row, key in entries:
-            if key and draft.id not in row.setdefault(key, []):
-                row[key].append(draft.id)
+            same = row.setdefault(key, []) if key else []
+            if key and len(same) < _MAX_SAME and draft.id not in same:
+                same.append(draft.id)
 
     # -- looking up
 
@@ -133,10 +147,10 @@ class Index:
         if not any(character.isalpha() for character in last):  # `T001-003`
             last = f"{''.join(c for c in first if c.isalpha())}{last}" if first[:1].isalpha() else last
         low, high = natural_key(first), natural_key(last)
-        found = [name for key, name in self.ordered if low <= key <= high and name != draft.id]
+        start, end = bisect_left(self.keys, low), bisect_right(self.keys, high)
+        found = [name for _, name in self.ordered[start:end] if name != draft.id]
         if first.isdigit() and last.isdigit() and int(last) - int(first) <= MAX_RANGE:
-            have = {key[0][1] for key, _ in self.ordered if key and key[0][0] == 0}
-            found += [str(n) for n in range(int(first), int(last) + 1) if n not in have and str(n) != draft.id]
+            found += [str(n) for n in range(int(first), int(last) + 1) if n not in self.whole and str(n) != draft.id]
         elif found or reference.sure:
             found += [end for end in (first, last) if loose_id(end) not in self.loose]
         return found
@@ -177,7 +191,7 @@ class Index:
 
 
 _TRAILING: Final = frozenset(
-    "complete completed completion done finished phase phases ready first milestone stage step task section approved merged 完成 완료 完了 fertig".split()
+    "complete completed completion done finished phase phases ready first milestone stage step task section only alone approved merged 完成 완료 完了 fertig".split()
 )
 
 
@@ -267,7 +281,8 @@ def _ids(statement: Statement, index: Index, draft: Draft, findings: Findings) -
         yield from found
     if meaning.all_previous:
         excepted = {name for reference in meaning.excepted for name in index.find(reference, draft)}
-        yield from (name for name in index.before(draft) if name not in excepted)
+        only = index.stories if "stor" in statement.words.casefold() else set()
+        yield from (name for name in index.before(draft) if name not in excepted and (not only or name in only))
     if meaning.previous:
         yield from index.before(draft)[-1:]
     _tell_soft(meaning, statement, index, draft, findings)

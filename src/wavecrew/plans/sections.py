@@ -18,18 +18,22 @@ from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.fields import Contents, Entry, Field, bare, entries_of
 from wavecrew.plans.labels import Kind, kind_of, normal_label
 from wavecrew.plans.markdown import Fence, Table, plain_text
+from wavecrew.plans.notations import tells_dependency
 from wavecrew.plans.paths import Use, read_paths, use_of
 
 _WEAK_LABELS: Final = frozenset(
     "requires require required needs after follows nach uses blockers blocker timeline".split()
 )
 _ACTIONS: Final = frozenset("action change type operation mode status access kind 操作 작업 類型 类型 aktion".split())
-_MAX_PATHS: Final = 2000
+_MAX_PATHS: Final = 2000  # of one field or table; more is no plan of one phase
 
 
 def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
     """Enter what the fields, tables and fences of a section say."""
     file = draft.place.file
+    if contents.cut:
+        message = "more fields and list items than one phase can have; the rest was left out"
+        findings.add("WC112", Severity.WARNING, message, draft.place, "cut the phase into several", (draft.id,))
     for field in contents.fields:
         if field.kind is Kind.DEPENDS and not field.inner:
             _add_dependencies(draft, field, file)
@@ -66,7 +70,7 @@ def take_notes(draft: Draft, notes: Iterable[str]) -> None:
         meaning = parse_dependencies(note)
         if hours is not None and draft.estimate is None:
             draft.estimate = hours
-        elif meaning.stated and not meaning.none and any(character.isalpha() for character in note):
+        elif tells_dependency(note) and meaning.stated and not meaning.none:
             draft.dependencies.append(DependencyField([Statement(meaning, note, draft.place)], -1))
 
 
@@ -133,8 +137,8 @@ def report_estimate(findings: Findings, text: str, place: Place, phase: str) -> 
 def _file_entries(field: Field) -> Iterable[Entry]:
     """The entries that may name files; below an item that names none (`Backend:`) the inner list counts."""
     barren_depth = 0
+    shallow = min((other.depth for other in field.entries if other.depth > field.depth), default=0)
     for entry in field.entries:
-        shallow = min((other.depth for other in field.entries if other.depth > field.depth), default=0)
         if entry.depth <= max(shallow, field.depth) or (barren_depth and entry.depth == barren_depth + 1):
             yield entry
             if not read_paths(entry.text).paths:
@@ -147,12 +151,15 @@ _DEFAULT_USES: Final = {Kind.WRITES: Use.WRITES, Kind.READS: Use.READS, Kind.REM
 
 
 def _add_files(draft: Draft, kind: Kind, entries: Iterable[Entry]) -> None:
+    found: dict[Use | None, list[str]] = {}
     for entry in entries:
         mention = read_paths(entry.text)
         use = _DEFAULT_USES[kind]
         if kind in (Kind.WRITES, Kind.FILES):
             use = mention.use or use
-        _put(draft, use, mention.paths)
+        found.setdefault(use, []).extend(mention.paths)
+    for use, paths in found.items():
+        _put(draft, use, tuple(paths[:_MAX_PATHS]))
 
 
 def _put(draft: Draft, use: Use | None, paths: tuple[str, ...]) -> None:
