@@ -158,7 +158,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
     earlier = _latest_run(workspace, plan)
     if earlier is not None:
         _require_idle(earlier)
-    if earlier is not None and earlier.row.digest == plan.digest and not chosen and not request.force:
+    if earlier is not None and _goes_on(earlier, plan) and not chosen and not request.force:
         run, taken_up = earlier.row.id, earlier.row.id
         events = _ask_again(workspace.folder, earlier.state)
         state = evolve(earlier.state, *events)
@@ -209,6 +209,13 @@ def _plan_key(workspace: Workspace, plan: Plan) -> str:
     """The path of a plan in a form that does not depend on where the user stands."""
     path = Path(plan.path).resolve()
     return str(path.relative_to(workspace.folder)) if path.is_relative_to(workspace.folder) else str(path)
+
+
+def _goes_on(earlier: OpenedRun, plan: Plan) -> bool:
+    """Whether a run of this plan is the one that `run` means. One that was narrowed down to some phases and came to
+    its end is not: the whole plan is more than that."""
+    whole = not earlier.state.selected or earlier.state.end_time is None
+    return whole and earlier.row.digest == plan.digest
 
 
 def _require_idle(earlier: OpenedRun) -> None:

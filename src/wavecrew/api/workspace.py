@@ -50,7 +50,8 @@ def open_workspace(
         config_file=config_file,
         use_files=use_files,
     )
-    return Workspace(find_workspace(start, loaded.root), loaded)
+    project = any(file.read and file.kind == "project" for file in loaded.files)
+    return Workspace(find_workspace(start, loaded.root if project else None), loaded)
 
 
 class Consent:
