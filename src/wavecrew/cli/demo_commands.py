@@ -79,7 +79,8 @@ def _copy_plan(workspace: Path) -> None:
 def _show_plan(workspace: Path, agents: int) -> None:
     plan = load_plan(workspace / "plan")
     _headline("The plan: wavecrew plan")
-    echo(plan_text(plan, analyse_plan(plan, agents), plan.diagnostics, ascii_only=only_ascii()).rstrip())
+    text = plan_text(plan, analyse_plan(plan, agents), plan.diagnostics, ascii_only=only_ascii())
+    echo(text.partition("\nnext:")[0].rstrip())  # the demo goes on by itself
 
 
 def _build(workspace: Path, agents: int, settings: Globals) -> int:

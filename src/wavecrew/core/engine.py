@@ -192,8 +192,9 @@ class Engine:
     def _perform(self, decision: Decision) -> bool:
         """Do what was decided. Tells whether anything changed."""
         now = self._clock()
-        waits = [awaited(self.state, wish.phase, wish.resource, wish.holder, now) for wish in decision.waiting]
-        news: list[Event] = [event for event in waits if event is not None]
+        told = [awaited(self.state, wish.phase, wish.resource, wish.holder, now) for wish in decision.waiting]
+        waits: list[Event] = [event for event in told if event is not None]
+        news: list[Event] = []
         prepared: list[Prepared] = []
         for name in decision.start:
             try:
@@ -202,7 +203,7 @@ class Engine:
                 self._locks.leave(name)
                 detail = f"it could not be prepared: {error}"
                 news.append(ev.PhaseRefused(at=now, phase=name, cause=Cause.START, detail=detail))
-        if not news and not prepared:
+        if not news and not waits and not prepared:
             return False
         ready: list[Prepared] = []
         queued: dict[str, int] = {}
@@ -214,6 +215,7 @@ class Engine:
                 else:
                     ready.append(one)
                     news.append(self._started(one, grant, now))
+            news += waits
             state = self._append(tx, news)
         self._locks.settle((one.phase.id for one in ready), queued, now)
         self._publish(news, state)

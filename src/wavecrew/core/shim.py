@@ -335,7 +335,11 @@ def _tell(channel: socket.socket, text: str) -> None:
 def main(arguments: list[str]) -> int:
     if arguments == ["--serve"]:
         os.setsid()
-        serve(socket.socket(fileno=0))
+        channel = socket.socket(fileno=os.dup(0))
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)  # 0 to 2 stay taken: a log that became descriptor 0 would be lost to the agent's input
+        os.close(null)
+        serve(channel)
         return 0
     (folder,) = arguments
     return run_attempt(folder)
