@@ -50,15 +50,15 @@ def screen_for(ui: str, prepared: PreparedRun, *, color: bool) -> Iterator[Scree
         case "none":
             yield _Silent()
         case "jsonl":
-            yield _JsonLines(prepared)
+            yield _Sturdy(_JsonLines(prepared))
         case "live":
             live = _Live(prepared, color=color)
             with live, _ticking(live.tick, min(interval, 1.0)):
-                yield live
+                yield _Sturdy(live)
         case _:
             plain = _Plain(prepared)
             with _ticking(plain.tick, interval):
-                yield plain
+                yield _Sturdy(plain)
 
 
 @contextmanager
@@ -68,7 +68,8 @@ def _ticking(tick: Callable[[], None], interval: float) -> Iterator[None]:
 
     def work() -> None:
         while not over.wait(interval):
-            tick()
+            with _output_may_fail():
+                tick()
 
     thread = threading.Thread(target=work, name="screen", daemon=True)
     thread.start()
@@ -77,6 +78,31 @@ def _ticking(tick: Callable[[], None], interval: float) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+class _Sturdy:
+    """A view whose reader may go away, or whose disk may be full: the run goes on, and is judged as ever."""
+
+    def __init__(self, inner: Screen) -> None:
+        self._inner = inner
+
+    def observe(self, events: Sequence[Event], state: ExecutionState) -> None:
+        with _output_may_fail():
+            self._inner.observe(events, state)
+
+    def finish(self, state: ExecutionState) -> None:
+        with _output_may_fail():
+            self._inner.finish(state)
+
+
+@contextmanager
+def _output_may_fail() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class _Silent:
