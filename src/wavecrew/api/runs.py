@@ -24,7 +24,7 @@ from wavecrew.api.selection import select
 from wavecrew.api.users import who
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
-from wavecrew.core.attempts import Fate, fate_of
+from wavecrew.core.attempts import Fate, attempt_folder, fate_of
 from wavecrew.core.engine import Engine, Observer
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.outputs import missing_outputs
@@ -91,6 +91,13 @@ class PreparedRun:
             for name, phase in self.state.graph.nodes.items()
             if self.state.to_do(name) and not self.state.phase_states[name].satisfied
         )
+
+    def fates(self) -> Mapping[str, Fate]:
+        """What has become of the attempts that a dead coordinator left open, by phase. Looking changes nothing but
+        that an attempt which has not started yet never will."""
+        folder = self.workspace.folder / STATE_FOLDER
+        open_ones = ((name, self.state.phase_states[name].attempts) for name in self.state.running)
+        return {name: fate_of(attempt_folder(folder, self.run, name, number)) for name, number in open_ones}
 
     @property
     def commands(self) -> int:
@@ -163,7 +170,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         events = _ask_again(workspace.folder, earlier.state)
         state = evolve(earlier.state, *events)
     else:
-        run, taken_up = secrets.token_hex(3), ""
+        run, taken_up = os.environ.get("WAVECREW_RUN_ID") or secrets.token_hex(3), ""
         if earlier is not None:
             _require_no_agents(earlier)
         kept = {} if request.force or earlier is None else _unchanged(workspace.folder, plan.graph, earlier.state)

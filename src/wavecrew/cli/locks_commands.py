@@ -1,32 +1,52 @@
-"""`locks`: who holds what, and who waits."""
+"""`locks` and `lock`: who holds what, why it is not to be had, and locks for scripts."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
-from wavecrew.errors import ExitCode
+from wavecrew.errors import ExitCode, NotFoundError, PreflightError
 
 if TYPE_CHECKING:
+    from wavecrew.core.resource_manager import LockRegistry
     from wavecrew.models.parallel_execution import ResourceLock
 
 
-@click.command()
-@click.argument("what", type=click.Choice(["list"]), default="list")
+@contextmanager
+def _registry(settings: Globals, *, create: bool = False) -> Iterator[LockRegistry]:
+    from wavecrew.api.places import find_workspace
+    from wavecrew.core.resource_manager import LockRegistry
+    from wavecrew.core.store import Store
+
+    folder = find_workspace(settings.directory)
+    with Store.open(folder, create=create) as store:
+        yield LockRegistry(store, folder)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def locks(context: click.Context) -> None:
+    """The locks of this workspace."""
+    if context.invoked_subcommand is None:
+        context.invoke(locks_list)
+
+
+@locks.command("list")
 @with_globals
 @pass_globals
-def locks(settings: Globals, what: str) -> int:
-    """List the locks that are held in this workspace, and everybody who waits for one."""
-    from wavecrew.core.resource_manager import LockRegistry
+def locks_list(settings: Globals) -> int:
+    """List the locks that are held, and everybody who waits for one."""
     from wavecrew.views.lock_text import lock_table
 
-    workspace = settings.workspace()
-    with workspace.open_store(create=False) as store:
-        registry = LockRegistry(store, workspace.folder)
+    with _registry(settings) as registry:
         held, waiting = registry.locks(), registry.waiters()
     if settings.json:
         echo_json({"locks": [_lock_data(lock) for lock in held], "waiters": [asdict(one) for one in waiting]})
@@ -34,6 +54,76 @@ def locks(settings: Globals, what: str) -> int:
         waits = [(one.resource, one.label, one.holder, one.since) for one in waiting]
         echo(lock_table(held, waits, time.time()))
     return ExitCode.OK
+
+
+@locks.command("why")
+@click.argument("path")
+@with_globals
+@pass_globals
+def locks_why(settings: Globals, path: str) -> int:
+    """Tell why PATH (or a folder, pattern or name) cannot be had right now."""
+    from wavecrew.views.lock_text import lock_table
+
+    with _registry(settings) as registry:
+        claims = registry.claims([path])
+        in_the_way = registry.conflicts(claims)
+    if settings.json:
+        echo_json({"resource": path, "free": not in_the_way, "held_by": [_lock_data(lock) for lock in in_the_way]})
+    elif in_the_way:
+        echo(f"{path} is not free:")
+        echo(lock_table(in_the_way, [], time.time()))
+    else:
+        echo(f"{path} is free")
+    return ExitCode.OK
+
+
+@locks.command("break")
+@click.argument("fence", type=int)
+@click.option("--force", is_flag=True, help="Also from an owner on another host, which you know to be gone.")
+@with_globals
+@pass_globals
+def locks_break(settings: Globals, fence: int, force: bool) -> int:
+    """Take the locks that were granted with the number FENCE away, but only from the dead.
+
+    A living owner keeps them: end its phase with `wavecrew cancel`, or its process, first.
+    """
+    with _registry(settings) as registry:
+        holder = registry.break_lock(fence, though_unknown=force)
+    if holder is None:
+        raise NotFoundError(f"no lock has the number {fence}", fix="see: wavecrew locks list")
+    echo(f"took the lock {fence} from {holder}")
+    return ExitCode.OK
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("words", nargs=-1, required=True, metavar="PATH... -- COMMAND...", type=click.UNPROCESSED)
+@click.option("--timeout", type=float, default=300.0, show_default=True, help="Longest wait in seconds.")
+@click.option("--shared", is_flag=True, help="Read locks: others may read as well.")
+@with_globals
+@pass_globals
+def lock(settings: Globals, words: tuple[str, ...], timeout: float, shared: bool) -> int:
+    """Run COMMAND while holding locks on every PATH, all or none. Gives the exit code of COMMAND."""
+    from wavecrew.models.parallel_execution import LockType
+
+    if "--" not in words or not words[: words.index("--")] or not words[words.index("--") + 1 :]:
+        raise click.UsageError("write it as: wavecrew lock PATH... -- COMMAND...")
+    paths, command = words[: words.index("--")], words[words.index("--") + 1 :]
+    with _registry(settings, create=True) as registry:
+        claims = registry.claims(paths, LockType.SHARED if shared else LockType.EXCLUSIVE)
+        waiting = f"waiting for {', '.join(paths)}: "
+        grant = registry.acquire(
+            registry.owner(f"command {command[0]}"),
+            claims,
+            timeout=timeout,
+            on_wait=lambda found: None if settings.quiet else echo(f"{waiting}held by {found.label}", err=True),
+        )
+        try:
+            return subprocess.run(command, check=False).returncode
+        except OSError as error:
+            raise PreflightError(f"{command[0]} cannot be started: {error.strerror}") from None
+        finally:
+            registry.release(grant)
+            sys.stdout.flush()
 
 
 def _lock_data(lock: ResourceLock) -> dict[str, object]:

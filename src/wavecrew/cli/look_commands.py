@@ -42,15 +42,22 @@ def overview(settings: Globals) -> None:
 @click.command()
 @click.argument("run", default="latest")
 @click.option("--watch", is_flag=True, help="Print it again whenever something has changed, until the run is over.")
+@click.option("--wait", is_flag=True, help="Print it once nobody is at work on the run any more.")
+@click.option("--exit-status", is_flag=True, help="Exit with 1 unless everything is done, as `run` does.")
 @with_globals
 @pass_globals
-def status(settings: Globals, run: str, watch: bool) -> int:
+def status(settings: Globals, run: str, watch: bool, wait: bool, exit_status: bool) -> int:
     """Show where a run stands: what is done, what is at work, who waits for whom, what failed and why."""
     with _store(settings) as store:
-        opened = _print_status(settings, store, run)
+        opened = open_run(store, run)
+        while wait and opened.alive:
+            opened = _wait_for_news(store, opened)
+        opened = _print_status(settings, store, opened.row.id)
         while watch and opened.alive:
             opened = _wait_for_news(store, opened)
             _print_status(settings, store, opened.row.id)
+    if exit_status and not (opened.state.end_time is not None and opened.state.succeeded):
+        return ExitCode.PHASE_FAILED
     return ExitCode.OK
 
 
@@ -168,8 +175,10 @@ def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
 
     with _store(settings) as store:
         opened = open_run(store, run)
-    render = report_json if settings.json or form == "json" else report_text
-    write_or_print(render(opened.state, opened.events, time.time(), alive=opened.alive), output)
+    as_json = settings.json or form == "json"
+    facts = (opened.state, opened.events, time.time())
+    text = report_json(*facts, alive=opened.alive) if as_json else report_text(*facts, alive=opened.alive)
+    write_or_print(text, output)
     return ExitCode.OK
 
 

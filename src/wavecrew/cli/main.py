@@ -26,6 +26,7 @@ _COMMANDS = {
     "plan": ("plan", "Show waves, critical path, conflicts and how many agents are of use."),
     "explain": ("plan", "Explain a phase or a code such as WC104."),
     "run": ("run", "Run a plan with agents in parallel, or take a run up again."),
+    "resume": ("run", "Take a run up again, after showing what that means."),
     "retry": ("control", "Have phases done again."),
     "skip": ("control", "Waive phases, on record."),
     "pause": ("control", "Start nothing new for a while."),
@@ -35,7 +36,8 @@ _COMMANDS = {
     "logs": ("look", "Show what the agent of a phase printed."),
     "report": ("look", "Show where the time of a run went."),
     "runs": ("look", "List runs, or show one."),
-    "locks": ("locks", "Show who holds which lock and who waits."),
+    "locks": ("locks", "Show who holds which lock, and why; take one away."),
+    "lock": ("locks", "Hold locks while a command runs."),
     "agents": ("setup", "List the agents that are installed."),
     "config": ("setup", "Show, check and describe the configuration."),
     "doctor": ("setup", "Check that this machine has what a run needs."),
@@ -99,7 +101,16 @@ def cli(context: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    _fill_standard_streams()
     sys.exit(_run())
+
+
+def _fill_standard_streams() -> None:
+    """Whoever started us may have closed some of 0 to 2; nothing else that we open may become one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _run() -> int:

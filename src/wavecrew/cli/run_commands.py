@@ -9,7 +9,7 @@ import click
 
 from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
 from wavecrew.cli.setting_flags import with_settings
-from wavecrew.errors import ExitCode, NeedsHumanError, Severity
+from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity
 
 if TYPE_CHECKING:
     from wavecrew.api.runs import PreparedRun
@@ -27,6 +27,7 @@ _SHOWN_PROMPT = 12
 @click.option("--force", is_flag=True, help="Begin a new run and keep nothing of earlier ones.")
 @click.option("--dry-run", is_flag=True, help="Show exactly what would be started, and start nothing.")
 @click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
+@click.option("--detach", is_flag=True, help="Go on in the background; look with `wavecrew status`.")
 @with_settings
 @with_globals
 @pass_globals
@@ -40,6 +41,7 @@ def run(
     force: bool,
     dry_run: bool,
     yes: bool,
+    detach: bool,
     **flags: Any,
 ) -> int:
     """Run PLAN with agents in parallel.
@@ -61,6 +63,39 @@ def run(
         return ExitCode.OK
     if prepared.nothing_to_do and not prepared.events:
         echo(f"nothing to do: run {prepared.run} of this plan is complete · start afresh with: wavecrew run --force")
+        return ExitCode.OK
+    require_consent(prepared, settings, yes=yes)
+    if detach:
+        from wavecrew.cli.detach import detach as into_background
+
+        return into_background(prepared)
+    return execute(prepared, settings)
+
+
+@click.command()
+@click.argument("plan", required=False)
+@click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
+@with_settings
+@with_globals
+@pass_globals
+def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> int:
+    """Take up the latest run of PLAN, after showing what is kept, adopted and done again.
+
+    It is what `wavecrew run` does anyway; this command refuses when there is nothing to take up.
+    """
+    from wavecrew.api.runs import RunRequest, prepare_run
+    from wavecrew.views.resumption import resumption_text
+
+    workspace = settings.workspace(**flags)
+    prepared = prepare_run(workspace, RunRequest(settings.plan(workspace, plan)))
+    if not prepared.taken_up:
+        raise NotFoundError(
+            "there is no run of this plan, as it is now, to take up", fix="start one with: wavecrew run"
+        )
+    if not settings.quiet:
+        fates = {name: fate.value for name, fate in prepared.fates().items()}
+        echo(resumption_text(prepared.state, prepared.events, fates))
+    if prepared.nothing_to_do:
         return ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     return execute(prepared, settings)

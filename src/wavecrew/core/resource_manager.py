@@ -228,6 +228,30 @@ class LockRegistry:
             self.ring(freed)
         return bool(dead)
 
+    def break_lock(self, fence: int, *, though_unknown: bool = False) -> str | None:
+        """Free the set that was granted with this number, if its owner is proven dead. Gives the owner's label, or
+        None when nobody holds it.
+
+        `though_unknown` also frees it from an owner that cannot be judged from here (another host, another pid
+        namespace): whoever says so must know that it is gone. Raises LockError for an owner that is alive.
+        """
+        found = self._requests("granted = 1 AND fence = ?", fence)
+        if not found:
+            return None
+        owner = found[0].owner
+        liveness = owner_liveness(owner)
+        if liveness is Liveness.ALIVE:
+            raise LockError(
+                f"{owner.label} is alive and keeps its lock", fix="cancel its phase, or end its process, first"
+            )
+        if liveness is Liveness.UNKNOWN and not though_unknown:
+            raise LockError(
+                f"whether {owner.label} is alive cannot be told from here (it is on {owner.process.host})",
+                fix="make sure that it is gone, then say so with --force",
+            )
+        self.release(found[0].ticket)
+        return owner.label
+
     def _holders(self, in_the_way: Iterable[Obstacle]) -> list[int]:
         """Pids whose end would change something."""
         tickets = {obstacle.ticket for obstacle in in_the_way}

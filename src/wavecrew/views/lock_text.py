@@ -20,11 +20,12 @@ def lock_table(locks: Sequence[ResourceLock], waits: Sequence[Wait], now: float,
     summary = f"{counted(len(locks), 'lock')}, {counted(len(waits), 'waiter')}"
     if not locks and not waits:
         return summary
-    room = max(20, width - 46)
-    lines = [f"{'FILE OR NAME':<{room}} {'MODE':<9} {'HOLDER':<16} {'HELD':>7}"]
+    room = max(20, width - 53)
+    lines = [f"{'FENCE':>6} {'FILE OR NAME':<{room}} {'MODE':<9} {'HOLDER':<16} {'HELD':>7}"]
     for lock in locks:
         row = (lock.lock_type.value, fit(printable(lock.owner_phase), 16), _age(now - lock.lock_time))
-        lines.append(f"{fit(printable(lock.resource_path), room):<{room}} {row[0]:<9} {row[1]:<16} {row[2]:>7}")
+        path = fit(printable(lock.resource_path), room)
+        lines.append(f"{lock.fence:>6} {path:<{room}} {row[0]:<9} {row[1]:<16} {row[2]:>7}")
     for resource, waiter, holder, since in waits:
         text = f"{printable(waiter)} waits {_age(now - since)} for {printable(resource)}, held by {printable(holder)}"
         lines.append(f"  {fit(text, width - 2)}")

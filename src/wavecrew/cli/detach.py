@@ -1,0 +1,53 @@
+"""A run in the background.
+
+What it does: starts the same command again in a session of its own, without a terminal, and waits until it is in
+charge of the run.
+What it does not know: what the run does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from wavecrew.cli.globals import echo
+from wavecrew.cli.log_tail import last_lines
+from wavecrew.core.store import STATE_FOLDER
+from wavecrew.errors import ExitCode, PreflightError
+
+if TYPE_CHECKING:
+    from wavecrew.api.runs import PreparedRun
+
+RUN_ID_VARIABLE: Final = "WAVECREW_RUN_ID"
+_PATIENCE_SECONDS: Final = 30.0
+
+
+def detach(prepared: PreparedRun) -> int:
+    """Start the background coordinator. Raises PreflightError, with what it said, when it does not come up."""
+    from wavecrew.api.history import run_is_alive
+
+    state = prepared.workspace.folder / STATE_FOLDER
+    with prepared.workspace.open_store():
+        pass  # make the state folder now, so that its faults are told here
+    words = [word for word in sys.argv[1:] if word != "--detach"]
+    log = state / f"coordinator-{prepared.run}.log"
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "wavecrew", *words, "--ui", "plain", "--no-input"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, RUN_ID_VARIABLE: prepared.run},
+        )
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < end and child.poll() is None and not run_is_alive(state, prepared.run):
+        time.sleep(0.02)
+    if child.poll() not in (None, ExitCode.OK):
+        raise PreflightError(f"the run ended at once: {last_lines(log, 5)}", fix=f"see {log}")
+    echo(f"run {prepared.run} goes on in the background (pid {child.pid})")
+    echo("next: wavecrew status --watch · wavecrew cancel")
+    return ExitCode.OK
