@@ -142,7 +142,7 @@ def draft_of_document(document: Document, findings: Findings) -> Draft:
     if named is not None and "-" in draft.id and named.unit == "plan":
         draft.group = draft.id.rpartition("-")[0]
     draft.source = Source(document.shown, min(document.body_line, document.last_line), document.last_line)
-    _report_front_matter(document, draft, findings)
+    report_front_matter(document, draft.id, findings)
     fill_from(draft, document.fields, findings)
     declared = list(draft.outputs) if declares_outputs(document.fields) else None
     start = document.blocks.index(heading) + 1 if heading is not None and document.blocks[0] is heading else 0
@@ -162,7 +162,9 @@ def _name_of(heading: Heading | None, title: Title | None, named: Title | None) 
     return named.name if named is not None else ""
 
 
-def _report_front_matter(document: Document, draft: Draft, findings: Findings) -> None:
+def report_front_matter(document: Document, phase: str, findings: Findings) -> None:
+    """Say what is wrong with the front matter of a document."""
+    phases = (phase,) if phase else ()
     error = document.front_error
     if error is not None:
         place = Place(document.shown, error.line, error.column)
@@ -173,7 +175,7 @@ def _report_front_matter(document: Document, draft: Draft, findings: Findings) -
             f"the front matter cannot be read: {shown(error.reason, 120)}",
             place,
             fix,
-            (draft.id,),
+            phases,
         )
     for key, line, column in document.front.repeated if document.front is not None else ():
         place = Place(document.shown, line, column)
@@ -183,7 +185,7 @@ def _report_front_matter(document: Document, draft: Draft, findings: Findings) -
             f"the key {shown(key)!r} stands twice; the last one counts",
             place,
             "take one of them out",
-            (draft.id,),
+            phases,
         )
 
 

@@ -19,7 +19,7 @@ from wavecrew.models.plan import Plan
 from wavecrew.plans.dataplan import MAX_PHASES, read_data_plan
 from wavecrew.plans.documents import DATA, MARKDOWN, Document, files_in, read_document, read_text, shown_path
 from wavecrew.plans.draft import DependencyField, Draft, Findings
-from wavecrew.plans.folders import draft_of_document, plan_order, sort_out
+from wavecrew.plans.folders import draft_of_document, plan_order, report_front_matter, sort_out
 from wavecrew.plans.markdown import Heading, Table
 from wavecrew.plans.notations import clean_name
 from wavecrew.plans.outline import drafts_of, parts_of
@@ -175,11 +175,12 @@ def _from_document(document: Document, findings: Findings) -> _Raw | None:
         drafts = _from_tables(document)
         if len(drafts) > 1:
             return _Raw(name, drafts, remarks(document.shown, document.blocks))
-        if document.fields and sort_out([document], findings).phases:
+        if (document.fields or document.front_error) and sort_out([document], findings).phases:
             return _Raw(name, [draft_of_document(document, findings)])
         return None
-    if len(parts) == 1 and document.fields:
+    if len(parts) == 1 and (document.fields or document.front_error):
         return _Raw(name, [draft_of_document(document, findings)])
+    report_front_matter(document, "", findings)
     drafts = drafts_of(document, parts[:MAX_PHASES], findings)
     if len(parts) > MAX_PHASES:
         message = f"more than {MAX_PHASES:,} phases; the rest was left out"

@@ -146,6 +146,8 @@ class Index:
         first, last = reference.text, reference.last
         if not any(character.isalpha() for character in last):  # `T001-003`
             last = f"{''.join(c for c in first if c.isalpha())}{last}" if first[:1].isalpha() else last
+        if natural_key(last) < natural_key(first):
+            first, last = last, first
         low, high = natural_key(first), natural_key(last)
         start, end = bisect_left(self.keys, low), bisect_right(self.keys, high)
         found = [name for _, name in self.ordered[start:end] if name != draft.id]
