@@ -175,9 +175,8 @@ def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
 
     with _store(settings) as store:
         opened = open_run(store, run)
-    as_json = settings.json or form == "json"
-    facts = (opened.state, opened.events, time.time())
-    text = report_json(*facts, alive=opened.alive) if as_json else report_text(*facts, alive=opened.alive)
+    render = report_json if settings.json or form == "json" else report_text
+    text = render(opened.state, opened.events, now=time.time(), alive=opened.alive)
     write_or_print(text, output)
     return ExitCode.OK
 
