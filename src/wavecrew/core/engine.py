@@ -325,9 +325,8 @@ class Engine:
             if name not in self.state.phase_states:
                 raise UsageError(f"there is no phase {name!r} in this run")
         self._record(*wishes.events_for(wish, self.state, self._clock()))
-        for name in wish.phases:
-            if name not in self.state.queued:
-                self._locks.leave(name)
+        for name in (self._locks.waiting | self._locks.granted) - self.state.queued.keys():
+            self._locks.leave(name)  # also of those whose dependency is to be done again
         if wish.kind is WishKind.CANCEL and not wish.phases:
             self.stop(f"cancelled by {wish.by}")
             return list(self._phase_of)
