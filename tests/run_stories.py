@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import strategies as st
+
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
-from wavecrew.models.execution_state import ExecutionState, replay
+from wavecrew.models.execution_state import ExecutionState, evolve, replay
 from wavecrew.models.parallel_execution import PhaseInfo
+from wavecrew.models.phase_status import PhaseStatus
 
 T0 = 1_700_000_000.0
 """Every story begins here."""
@@ -122,6 +125,14 @@ def until(events: list[Event], at: float) -> list[Event]:
     return [event for event in events if event.at <= T0 + at]
 
 
+def pause(at: float, by: str = "ann") -> Event:
+    return ev.RunPaused(at=T0 + at, by=by)
+
+
+def go_on(at: float, by: str = "ann") -> Event:
+    return ev.RunContinued(at=T0 + at, by=by)
+
+
 def state_at(events: list[Event], at: float) -> ExecutionState:
     return replay(until(events, at))
 
@@ -179,3 +190,73 @@ def bad_run() -> list[Event]:
         end(15, "06", 2, "tests/test_fuzz.py"),
         finish(15),
     ]
+
+
+# -- stories by chance ------------------------------------------------------------------------------------------
+
+_NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
+    lambda text: text.isprintable() and bool(text.strip())
+)
+_WORDS = st.text(max_size=30)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[PhaseInfo, ...]:
+    """A few phases in a sound order, some without an estimate, with names in any script."""
+    ids = draw(st.lists(_NAMES, min_size=1, max_size=7, unique=True))
+    found = []
+    for place, name in enumerate(ids):
+        needs = draw(st.lists(st.sampled_from(ids[:place]), unique=True, max_size=3)) if place else []
+        hours = draw(st.none() | st.floats(0, 2))
+        outputs = draw(st.lists(st.sampled_from(["a.py", "src/", "src/b.py", "*.md"]), unique=True, max_size=2))
+        found.append(PhaseInfo(name, draw(_NAMES), tuple(needs), tuple(outputs), hours))
+    return tuple(found)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """A legal history of such a plan: whatever the fold allows may happen, with any words in it."""
+    phases = draw(plans())
+    selected = tuple(draw(st.sets(st.sampled_from([one.id for one in phases])))) if draw(st.booleans()) else ()
+    settings = {"wave_delay_seconds": draw(st.sampled_from([0, 5]))}
+    events = opening(*phases, agents=draw(st.integers(1, 3)), selected=selected, settings=settings)
+    state, at, open_run = replay(events), 0.0, True
+    for _ in range(draw(st.integers(0, 25))):
+        at += draw(st.sampled_from([0.0, 0.5, 7.0, 4000.0]))
+        choices = _choices(state, at, draw(_WORDS), open_run)
+        event = draw(st.sampled_from(choices))
+        open_run = (open_run or isinstance(event, ev.CoordinatorStarted)) and not isinstance(
+            event, ev.RunStopped | ev.RunFinished
+        )
+        state = evolve(state, event)
+        events.append(event)
+    return events
+
+
+def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> list[Event]:
+    if not open_run:
+        return [charge(at, state.epoch + 1, 2), *_resets(state, at, words)]
+    found: list[Event] = [charge(at, state.epoch + 1, 2), pause(at, words), go_on(at)]
+    for name in state.queued:
+        number = state.phase_states[name].attempts + 1
+        found += [start(at, name, number)] * 3
+        holders = [*state.running, *state.queued, words]
+        found += [wait(at, name, words, holder) for holder in holders if holder != name]
+        found += [skip(at, name, words, words)]
+        found += [ev.PhaseRefused(at=T0 + at, phase=name, cause=Cause.LOCK, detail=words)]
+    for name in state.running:
+        number = state.phase_states[name].attempts
+        found += [end(at, name, number, "a.py")] * 3
+        found += [fail(at, name, number, cause=cause, detail=words) for cause in (Cause.CHECK, Cause.EXIT)]
+        found += [fail(at, name, number, retry_at=at + 3, detail=words)]
+        found += [fail(at, name, number, retry_at=at, outcome=Outcome.LOST, cause=Cause.LOST, detail=words)]
+        found += [fail(at, name, number, outcome=Outcome.STOPPED, cause=Cause.STOPPED, detail=words)]
+    if not state.running:
+        missing = (words,) if words else ()
+        found += [stop(at, words or "SIGINT"), ev.RunFinished(at=T0 + at, missing=missing)]
+    return found + _resets(state, at, words)
+
+
+def _resets(state: ExecutionState, at: float, words: str) -> list[Event]:
+    ended = (PhaseStatus.COMPLETED, PhaseStatus.FAILED)
+    return [reset(at, name, words) for name, found in state.phase_states.items() if found.status in ended]

@@ -15,7 +15,7 @@ from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Estimates, priorities
-from wavecrew.models.simulation import ChainStep, Workload, simulate
+from wavecrew.models.simulation import ChainStep, Wait, Workload, simulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,19 @@ def forecast(state: ExecutionState, now: float) -> Forecast | None:
     if not rests:
         return None
     result = simulate(_workload(state, rests), max(state.agent_limit, len(state.running), 1))
-    return Forecast(result.makespan, result.pacing_chain) if result.makespan > 0 else None
+    return Forecast(result.makespan, _known(state, result.pacing_chain)) if result.makespan > 0 else None
+
+
+def _known(state: ExecutionState, chain: tuple[ChainStep, ...]) -> tuple[ChainStep, ...]:
+    """The chain, with a lock as the reason where a phase is known to wait for it: on paper the free agent that comes
+    with the lock would do as well."""
+    told: list[ChainStep] = []
+    for step in chain:
+        lock = state.phase_states[step.phase].lock_wait
+        if told and lock is not None and lock.holder == told[-1].phase:
+            step = ChainStep(step.phase, Wait.LOCK, lock.resource)
+        told.append(step)
+    return tuple(told)
 
 
 def _can_be_done(state: ExecutionState, name: str, found: PhaseState, rests: Mapping[str, float]) -> bool:
