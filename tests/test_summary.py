@@ -44,7 +44,8 @@ from wavecrew.views.summary import DONE, RunStatus, Standing, Summary, summarize
 def seen(events: list[Event], at: float, **more: Any) -> Summary:
     """The summary with all that was known at a moment."""
     known = until(events, at)
-    return summarize(replay(known), T0 + at, **({"alive": True, "history": History(known)} | more))
+    told: dict[str, Any] = {"alive": True, "history": History(known)} | more
+    return summarize(replay(known), T0 + at, **told)
 
 
 def standings(summary: Summary) -> dict[str, str]:

@@ -105,7 +105,7 @@ class Region:
     def _ended(self, event: ev.AttemptEnded, state: ExecutionState) -> Line:
         found, name = state.phase_states[event.phase], _label(state, event.phase)
         known = found.attempts == event.attempt and found.started_at is not None
-        lasted = f"{seconds(event.at - (found.started_at or 0.0)) if known else '':>6}  "
+        lasted = f"{seconds(event.at - (found.started_at or 0.0)) if known else '':<5}  "
         why = reason_of(event.cause, event.detail)
         if event.outcome is Outcome.SUCCEEDED:
             files = f"{len(event.outputs)} file{'' if len(event.outputs) == 1 else 's'}" if event.outputs else ""
@@ -153,7 +153,7 @@ class Region:
         return [*lines[: room - 1], (Piece(f"  + {hidden:,} more {word}", "quiet"),)]
 
     def _running(self, row: PhaseRow) -> Line:
-        words = f"{seconds(row.elapsed):>6}  "
+        words = f"{seconds(row.elapsed):<5}  "
         if row.attempts > 1:
             words += f"attempt {row.attempts}  "
         if row.progress is not None:
@@ -164,7 +164,7 @@ class Region:
         name = label(row.id, row.name)
         if row.lock is None:
             return self.line("↻", "retry", name, row.reason, "wait")
-        since = f"{seconds(row.lock_waited):>6}  "
+        since = f"{seconds(row.lock_waited):<5}  "
         room = self.width - _WORD - 5 - self.label_width - 2
         told = since + row.reason.removeprefix("waits ")
         if cells(one_line(told)) + 2 > room:  # the holder is what matters most, so the path gives way
@@ -211,11 +211,13 @@ class Region:
         """How far, for how long, and about how long still."""
         if summary.paused_by:
             return self._bar(summary, "paused")
+        if summary.done == summary.total:
+            return self._bar(summary, "")
         left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
         return self._bar(summary, left)
 
     def _bar(self, summary: Summary, left: str) -> Line:
-        told = f"  {summary.done:,}/{summary.total:,}   {seconds(summary.elapsed)}   {left}"
+        told = f"  {summary.done:,}/{summary.total:,}   {seconds(summary.elapsed)}   {left}".rstrip()
         room = self.width - 2 - cells(told)
         if room < 5:
             return (Piece("  "), Piece(cut(told, self.width - 2)))

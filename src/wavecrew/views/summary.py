@@ -136,7 +136,7 @@ def summarize(
 
 
 def _status(state: ExecutionState, alive: bool | None, history: History | None) -> RunStatus:
-    if state.start_time is None or state.epoch == 0:
+    if state.start_time is None or (state.epoch == 0 and not alive):
         return RunStatus.NOT_STARTED
     if state.end_time is not None:
         return RunStatus.SUCCEEDED if state.succeeded else RunStatus.FAILED
