@@ -1,0 +1,35 @@
+"""The sandbox of each test: a workspace, an empty home, and the end of every process that a test leaves behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sandbox import Sandbox
+
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*"]  # they look for processes in /proc
+
+
+@pytest.fixture
+def make_box(tmp_path: Path) -> Iterator[Callable[[str], Sandbox]]:
+    """Makes a sandbox whose workspace has a name of the test's choice."""
+    made: list[Sandbox] = []
+
+    def make(name: str = "workspace") -> Sandbox:
+        folder, home = tmp_path / name, tmp_path / f"home-{len(made)}"
+        folder.mkdir()
+        home.mkdir()
+        made.append(Sandbox(folder, home))
+        return made[-1]
+
+    yield make
+    for box in made:
+        box.close()
+
+
+@pytest.fixture
+def box(make_box: Callable[[str], Sandbox]) -> Sandbox:
+    """A sandbox with an ordinary name."""
+    return make_box("workspace")
