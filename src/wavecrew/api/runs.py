@@ -25,6 +25,7 @@ from wavecrew.api.users import who
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
+from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.engine import Engine, Observer
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.outputs import missing_outputs
@@ -133,6 +134,12 @@ class PreparedRun:
                     self.config.retry_delay_seconds,
                     self.config.lock_timeout_seconds,
                     max(1, self.config.conflict_retry_attempts),
+                ),
+                care=Care(
+                    self.jobs.keys,
+                    self.policy.claims,
+                    AuditPolicy(self.config.audit),
+                    put_back=self.config.put_back,
                 ),
                 observe=observe,
                 opening=partial(_ask_again, self.workspace.folder) if self.taken_up else lambda state: (),

@@ -22,7 +22,9 @@ def with_settings(command: _F) -> _F:
         if name == "plan":
             continue
         if setting.schema["type"] == "boolean":
-            other = {"--fail-fast": "--keep-going"}.get(setting.flag, f"--no-{setting.flag.removeprefix('--')}")
+            other = {"--fail-fast": "--keep-going", "--put-back": "--keep"}.get(
+                setting.flag, f"--no-{setting.flag.removeprefix('--')}"
+            )
             option = click.option(f"{setting.flag}/{other}", name, default=None, help=setting.help)
         else:
             names = (setting.flag,) if setting.flag.startswith("--") else (setting.flag, f"--{name.replace('_', '-')}")

@@ -90,6 +90,8 @@ class ParallelExecutionConfig(BaseModel):
     grace_seconds: Number = Field(default=10, ge=0, le=3600, description="Time that an agent has to end by itself between TERM and KILL, in seconds.", json_schema_extra=_told(flag="--grace"))
     fail_fast: Switch = Field(default=False, description="Whether the first failed phase keeps all others from starting.")
     gate: Literal["none", "wave"] = Field(default="none", description="Whether a wave waits until the one before it has ended; none starts each phase as soon as it can.")
+    audit: Literal["off", "warn", "fail"] = Field(default="warn", description="What a file leads to that changed without a claim: nothing, a warning, or the failure of each phase that was at work then.")
+    put_back: Switch = Field(default=True, description="Whether an attempt that is repeated starts from the claimed files as they were before the failed one.")
     env: Names = Field(default=(), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))
     ui: Literal["auto", "live", "plain", "jsonl", "none"] = Field(default="auto", description="How progress is shown; auto is live on a terminal and plain elsewhere.")
     log_limit_bytes: Bytes = Field(default=None, description="Largest log of one attempt, in bytes; beyond it head and tail are kept. none sets no limit.")

@@ -23,6 +23,7 @@ from typing import Final
 from wavecrew.core import wishes
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of, read_result, write_job
 from wavecrew.core.bell import Bell
+from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.lock_queue import LockQueue, awaited
@@ -47,8 +48,8 @@ Observer = Callable[[Sequence[Event], ExecutionState], None]
 class Engine:
     """One coordinator of one run. Make it, `await run()`, and read the final state; `stop` may be called meanwhile.
 
-    `observe` is told what was recorded, after it was. `opening` gives the events that a run which is taken up shall
-    go on with, from the state that it is found in.
+    `care` looks after the files of the workspace. `observe` is told what was recorded, after it was. `opening` gives
+    the events that a run which is taken up shall go on with, from the state that it is found in.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Engine:
         jobs: JobMaker,
         policy: Policy,
         retry: RetryRules,
+        care: Care | None = None,
         observe: Observer = lambda events, state: None,
         opening: Callable[[ExecutionState], Sequence[Event]] = lambda state: (),
         clock: Callable[[], float] = time.time,
@@ -68,7 +70,8 @@ class Engine:
         self._store = store
         self._jobs = jobs
         self._policy = policy
-        self._judge_of = Judge(jobs.workspace, retry)
+        self._care = care or Care(jobs.keys, policy.claims)
+        self._judge_of = Judge(jobs.workspace, retry, strict=self._care.policy is AuditPolicy.FAIL)
         self._locks = LockQueue(jobs.run, store, registry, retry)
         self._observe = observe
         self._opening = opening
@@ -238,11 +241,14 @@ class Engine:
 
     def _start(self, ready: Sequence[Prepared]) -> None:
         """Only now, with the intent on the disk, processes come to be."""
+        if ready:
+            self._record(*self._care.look(self._phase_of.values(), self._clock()))
         failed: list[Event] = []
         for one in ready:
             self._phase_of[one.folder] = one.phase.id
             try:
                 write_job(one.folder, one.job)
+                self._care.before_start(self._store.folder, self.run_id, one)
                 self._supervisor.start(one.folder)
             except (OSError, ValueError) as error:  # ValueError: text that no encoding can hold
                 del self._phase_of[one.folder]
@@ -255,6 +261,7 @@ class Engine:
 
     async def _settle(self, folders: Sequence[Path]) -> None:
         """Record the ends of attempts. What left no result is swept first: no lock is freed without proof of death."""
+        self._record(*self._care.look(self._phase_of.values(), self._clock()))
         news: list[Event] = []
         for folder in folders:
             name = self._phase_of.get(folder)
@@ -263,12 +270,14 @@ class Engine:
             event = await self._judge(folder, name)
             if event is None:
                 continue
+            with contextlib.suppress(OSError):  # a disk that refuses will say so again at the next start
+                self._care.after_end(folder, event)
             del self._phase_of[folder]
             self._cancelled.pop(name, None)
             news.append(event)
         self._record(*news)
 
-    async def _judge(self, folder: Path, name: str) -> Event | None:
+    async def _judge(self, folder: Path, name: str) -> ev.AttemptEnded | None:
         """How an attempt ended; None while something of it is still alive, which will be judged again."""
         fate = fate_of(folder)
         if fate is Fate.ALIVE:  # its shim was only slow to take charge
@@ -298,7 +307,7 @@ class Engine:
         if self._stop_reason or self._phase_of[folder] in self._cancelled:
             self._supervisor.stop(folder)
 
-    def _end(self, name: str, outcome: Outcome, cause: Cause, detail: str) -> Event:
+    def _end(self, name: str, outcome: Outcome, cause: Cause, detail: str) -> ev.AttemptEnded:
         return self._judge_of.end(self.state, name, self._clock(), outcome, cause, detail)
 
     def _end_agents(self, folders: Sequence[Path]) -> None:

@@ -37,11 +37,11 @@ class ResourceKeys:
             prefix = literal_prefix(text)
             pattern = parse_resource(text[len(prefix) :].lstrip("/")).key
             real = self._real(prefix)
-            return Resource(ResourceKind.GLOB, self._spelling(f"{real}/{pattern}" if real else pattern))
+            return Resource(ResourceKind.GLOB, self.spelling(f"{real}/{pattern}" if real else pattern))
         # the text is resolved, not the tidied key: `link/../x` is not `x` when `link` leads elsewhere
         real = self._real(text)
         is_tree = resource.kind is ResourceKind.TREE or (self.workspace / real).is_dir()
-        return Resource(ResourceKind.TREE if is_tree else ResourceKind.FILE, self._spelling(real))
+        return Resource(ResourceKind.TREE if is_tree else ResourceKind.FILE, self.spelling(real))
 
     def claim(self, claim: Claim) -> Claim:
         """The same wish on the key as the file system sees it."""
@@ -73,7 +73,7 @@ class ResourceKeys:
         path = os.path.relpath(full, self.workspace)
         return "" if path == "." else path
 
-    def _spelling(self, key: str) -> str:
+    def spelling(self, key: str) -> str:
         key = unicodedata.normalize("NFC", key)
         return key.casefold() if self._fold_case else key
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.core.attempts import Result
+from wavecrew.core.audit import told
 from wavecrew.core.outputs import missing_outputs
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Outcome
@@ -18,7 +19,6 @@ from wavecrew.models.execution_state import ExecutionState
 
 MAX_LOSSES: Final = 3
 """How often a phase may die without a result before it is given up."""
-_SHOWN: Final = 5
 _CAUSES: Final = {cause.value: cause for cause in Cause}
 
 
@@ -39,6 +39,8 @@ class Judge:
 
     workspace: Path
     rules: RetryRules
+    strict: bool = False
+    """Whether a phase fails that may have written what it had not claimed."""
 
     def result(
         self, state: ExecutionState, name: str, result: Result, now: float, cancelled_by: str = ""
@@ -58,9 +60,12 @@ class Judge:
         outputs = state.graph.nodes[name].outputs
         missing = missing_outputs(self.workspace, outputs)
         if missing:
-            shown = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if missing[_SHOWN:] else "")
-            detail = f"declared outputs are missing: {shown}"
+            detail = f"declared outputs are missing: {told(missing)}"
             return self.end(state, name, now, Outcome.FAILED, Cause.OUTPUTS, detail, 0)
+        undeclared = state.phase_states[name].undeclared
+        if undeclared and self.strict:
+            detail = f"files changed outside its claims while it was at work: {told(undeclared)}"
+            return self.end(state, name, now, Outcome.FAILED, Cause.AUDIT, detail, 0)
         return ev.AttemptEnded(
             at=now,
             phase=name,

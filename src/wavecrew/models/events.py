@@ -47,6 +47,7 @@ class Cause(StrEnum):
     LOST = "lost"
     STOPPED = "stopped"
     CANCELLED = "cancelled"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,15 @@ class AttemptAdopted:
     at: float
     phase: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndeclaredWrites:
+    """Files changed that no phase at work had claimed for writing. One of the suspects did it, or somebody outside."""
+
+    at: float
+    suspects: tuple[str, ...]
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +215,7 @@ Event: TypeAlias = (
     | LockAwaited
     | AttemptStarted
     | AttemptAdopted
+    | UndeclaredWrites
     | AttemptEnded
     | PhaseRefused
     | PhaseSkipped
@@ -224,6 +235,7 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         LockAwaited,
         AttemptStarted,
         AttemptAdopted,
+        UndeclaredWrites,
         AttemptEnded,
         PhaseRefused,
         PhaseSkipped,

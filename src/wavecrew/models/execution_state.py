@@ -186,6 +186,11 @@ class _Fold:
                 self._start_attempt(event)
             case ev.AttemptAdopted(phase=phase, attempt=attempt):
                 self._require_attempt(event, phase, attempt)
+            case ev.UndeclaredWrites(suspects=suspects, paths=paths):
+                for name in suspects:
+                    found = self._known(name)
+                    known = dict.fromkeys((*found.undeclared, *paths))
+                    self.phases[name] = replace(found, undeclared=tuple(known))
             case ev.AttemptEnded():
                 self._end_attempt(event)
             case ev.PhaseRefused(phase=phase):
@@ -258,6 +263,7 @@ class _Fold:
             ended_at=None,
             retry_at=None,
             lock_wait=None,
+            undeclared=(),
         )
 
     def _end_attempt(self, event: ev.AttemptEnded) -> None:

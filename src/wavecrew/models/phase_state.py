@@ -56,6 +56,8 @@ class PhaseState:
     retry_at: float | None = None
     fence: int = 0
     outputs: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
+    """Files that it may have changed without a claim in its latest attempt."""
     lock_wait: LockWait | None = None
     waiver: Waiver | None = None
     kept_from: str = ""

@@ -1,0 +1,95 @@
+"""What was really written: the files of a workspace before and after, held against what was claimed.
+
+What it does: takes pictures of a shared workspace (size, time and inode of every file), and says which files changed
+between two of them that nobody who was at work had claimed for writing.
+What it does not know: what happens to a phase for it, and content (a file that was rewritten with the same size
+within the resolution of the clock and in place is not noticed).
+
+In one shared folder nobody can say for certain which of several agents wrote a file. So pictures are taken whenever an
+attempt starts or ends, and what changed in between is laid to those who were at work in between: often that is one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.models.resources import Claim, ClaimIndex, Resource, ResourceKind
+
+_SKIPPED_FOLDERS: Final = frozenset(
+    {".git", ".wavecrew", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules", ".venv"}
+)
+"""Folders that tools fill by themselves; what is in them is nobody's work."""
+_SHOWN: Final = 5
+
+_Picture = dict[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Undeclared:
+    """Files that changed without a claim, and the phases that were at work then; one of them did it."""
+
+    suspects: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+class Audit:
+    """Watches the files of one workspace for one coordinator. Nothing is known of what happens while it is away."""
+
+    def __init__(self, keys: ResourceKeys) -> None:
+        self._keys = keys
+        self._picture: _Picture | None = None
+
+    def look(self, at_work: Mapping[str, tuple[Claim, ...]]) -> Undeclared | None:
+        """Take a picture, and hold what changed since the one before against the claims of those who were at work
+        since then."""
+        before, self._picture = self._picture, _photograph(self._keys.workspace)
+        if before is None or not at_work:
+            return None
+        changed = sorted(
+            name for name in before.keys() | self._picture.keys() if before.get(name) != self._picture.get(name)
+        )
+        if not changed:
+            return None
+        claimed: ClaimIndex[str] = ClaimIndex()
+        for phase, claims in at_work.items():
+            claimed.add(phase, (claim for claim in claims if claim.exclusive))
+        paths = tuple(name for name in changed if not self._is_claimed(name, claimed))
+        return Undeclared(tuple(at_work), paths) if paths else None
+
+    def _is_claimed(self, name: str, claimed: ClaimIndex[str]) -> bool:
+        key = Resource(ResourceKind.FILE, self._keys.spelling(name))
+        return next(claimed.in_the_way("", (Claim(key),)), None) is not None
+
+
+def told(paths: tuple[str, ...]) -> str:
+    """Some paths, and how many more there are."""
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(paths[:_SHOWN]) + more
+
+
+def _photograph(workspace: Path) -> _Picture:
+    picture: _Picture = {}
+    root = str(workspace)
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue  # removed meanwhile, or closed to us: then nobody of ours wrote there
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in _SKIPPED_FOLDERS:
+                    folders.append(entry.path)
+                continue
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            picture[entry.path[len(root) + 1 :]] = (found.st_size, found.st_mtime_ns, found.st_ino)
+    return picture

@@ -1,0 +1,81 @@
+"""Looking after the files of a shared workspace while phases work in it.
+
+What it does: tells of files that changed without a claim (`audit`), keeps what a phase may write and puts it back when
+its attempt is to be repeated (`restore`).
+What it does not know: scheduling, processes and the database; it answers with events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from wavecrew.core import restore
+from wavecrew.core.attempts import attempt_folder
+from wavecrew.core.audit import Audit
+from wavecrew.core.jobs import Prepared
+from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.models import events as ev
+from wavecrew.models.events import Event, Outcome
+from wavecrew.models.resources import Claim
+
+
+class AuditPolicy(StrEnum):
+    """What a change outside the claims leads to: nothing is looked at, it is told, or the phase fails."""
+
+    OFF = "off"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Care:
+    """The care of one coordinator for the files of its workspace."""
+
+    def __init__(
+        self,
+        keys: ResourceKeys,
+        claims: Mapping[str, tuple[Claim, ...]],
+        audit: AuditPolicy = AuditPolicy.OFF,
+        *,
+        put_back: bool = False,
+    ) -> None:
+        self.policy = audit
+        self._workspace = keys.workspace
+        self._claims = claims
+        self._audit = None if audit is AuditPolicy.OFF else Audit(keys)
+        self._put_back = put_back
+
+    def look(self, at_work: Iterable[str], now: float) -> list[Event]:
+        """What has changed without a claim since the last look, laid to those who were at work."""
+        if self._audit is None:
+            return []
+        found = self._audit.look({name: self._claims.get(name, ()) for name in at_work})
+        if found is None:
+            return []
+        return [ev.UndeclaredWrites(at=now, suspects=found.suspects, paths=found.paths)]
+
+    def before_start(self, state_folder: Path, run: str, one: Prepared) -> None:
+        """Keep what the phase may write. If the attempt before this one was given up and nobody has touched what it
+        left, start where it did. Raises OSError."""
+        if not self._put_back:
+            return
+        if one.attempt > 1:
+            last = attempt_folder(state_folder, run, one.phase.id, one.attempt - 1)
+            if restore.is_as_left(self._workspace, last, one.claims):
+                restore.put_back(self._workspace, last, one.claims)
+            restore.forget(last)
+        restore.keep(self._workspace, one.folder, one.claims)
+
+    def after_end(self, folder: Path, ended: ev.AttemptEnded) -> None:
+        """While the locks are still held: put everything back if the attempt will be repeated. Raises OSError."""
+        if not self._put_back:
+            return
+        claims = self._claims.get(ended.phase, ())
+        if ended.outcome is Outcome.SUCCEEDED:
+            restore.forget(folder)
+        elif ended.outcome is Outcome.STOPPED or ended.retry_at is not None:
+            if restore.put_back(self._workspace, folder, claims) and self._audit is not None:
+                self._audit.look({})  # what we have put back is nobody's undeclared write
+        else:
+            restore.note_left(self._workspace, folder, claims)
