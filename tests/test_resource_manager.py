@@ -682,7 +682,7 @@ def test_many_waiting_tasks_cannot_keep_the_holder_from_giving_back(registry: Lo
 
 def test_a_cancelled_task_leaves_the_queue(registry: LockRegistry, tmp_path: Path) -> None:
     async def story() -> None:
-        lock = FileLock("x", PATIENCE, workspace=tmp_path, registry=registry)
+        lock = FileLock("x", 2 * PATIENCE, workspace=tmp_path, registry=registry)
         task = asyncio.create_task(lock.__aenter__())
         await soon(lambda: registry.waiters())
         task.cancel()
