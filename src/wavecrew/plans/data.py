@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, Union
+from typing import Final, TypeAlias
 
 import yaml
 
@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 50
 MAX_NODES: Final = 2_000_000
 MAX_FRONT_MATTER_NODES: Final = 20_000
 
-Value: TypeAlias = Union[str, list["Node"], dict[str, "Node"]]
+Value: TypeAlias = str | list["Node"] | dict[str, "Node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +148,12 @@ class _Composer:
         if isinstance(top.node.value, list):
             top.node.value.append(node)
         elif top.key is None:
-            top.key = node if isinstance(node.value, str) else Node("?", node.line, node.column)
-        else:
-            mapping = top.node.value
-            assert isinstance(mapping, dict) and isinstance(top.key.value, str)  # noqa: S101, PT018 (narrows the type)
-            if top.key.value in mapping:
-                self.tree.repeated.append((top.key.value, top.key.line, top.key.column))
-            mapping[top.key.value] = node
+            top.key = Node(node.text or "?", node.line, node.column)
+        elif isinstance(top.node.value, dict):
+            key = top.key.text or "?"
+            if key in top.node.value:
+                self.tree.repeated.append((key, top.key.line, top.key.column))
+            top.node.value[key] = node
             top.key = None
 
     def _refusal(self, reason: str, event: yaml.Event) -> DataError:

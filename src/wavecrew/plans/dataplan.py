@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from wavecrew.errors import PlanError, Place, Severity
+from wavecrew.errors import Place, PlanError, Severity
 from wavecrew.models.parallel_execution import Source
 from wavecrew.plans.data import DataError, Node, Tree, read_data
 from wavecrew.plans.documents import DATA, shown_path

@@ -15,7 +15,8 @@ from enum import Enum, auto
 from typing import Final
 
 from wavecrew.plans.markdown import link_targets, plain_text
-from wavecrew.plans.notations import NUMBER, UNITS
+from wavecrew.plans.notations import UNITS
+from wavecrew.plans.wordlists import numbered, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +61,53 @@ class Dependencies:
 
 _LONGEST: Final = 2000
 _NONE: Final = re.compile(
-    r"(?:none|nothing|n/?a|nil|null|no one|not applicable|no (?:phase |task |hard |prior |previous |other |blocking |upstream )*"
+    r"(?:none|nothing|n/?a|nil|null|no one|not applicable|no (?:phase |task |hard |prior |previous |other |blocking "
+    r"|upstream )*"
     r"(?:dependenc(?:y|ies)|prerequisites?|blockers?|phases?|tasks?|requirements)|independent|standalone|self-contained"
-    r"|(?:can )?start(?:s)? (?:immediately|anytime|right away|now)|immediately|first phase|无|無|没有|沒有|不依赖|없음|없다|무|なし|ナシ|特になし"
-    r"|keine?(?:r|n)?|aucune?|rien|ningun[oa]?|nada|nenhuma?|nessun[oa]?|нет|отсутствуют|ничего|unabhängig|\[\])(?![\w/]|[ ]?\d)",
+    r"|(?:can )?start(?:s)? (?:immediately|anytime|right away|now)|immediately|first phase|无|無|没有|沒有|不依赖"
+    r"|없음|없다|무|なし|ナシ|特になし"
+    r"|keine?(?:r|n)?|aucune?|rien|ningun[oa]?|nada|nenhuma?|nessun[oa]?|нет|отсутствуют|ничего|unabhängig"
+    r"|\[\])(?![\w/]|[ ]?\d)",
     re.IGNORECASE,
 )
 _DASH_ONLY: Final = frozenset({"-", "–", "—", "--", "---", "[]", "∅", "ø", "✗", "❌", "x"})
 _ALL: Final = re.compile(
-    r"\b(?:all|every|each|everything|any)\b(?=[^,;]{0,40}\b(?:previous|prior|preceding|earlier|above|before|foregoing|phases?|stages?"
+    r"\b(?:all|every|each|everything|any)\b(?=[^,;]{0,40}\b(?:previous|prior|preceding|earlier|above|before|foregoing"
+    r"|phases?|stages?"
     r"|milestones?|steps?|tasks?|stories|sprints?|epics?|story)\b)(?![^,;]{0,16}\bfiles?\b)"
     r"|\b(?:previous|prior|preceding|earlier|above) (?:phases|stages|milestones|steps|tasks|stories|sprints|parts)\b"
     r"|\b(?:the|desired|targeted) (?:user )?stories\b"
     r"|\beverything above\b|\ball of the above\b"
-    r"|(?:所有|全部|前面|之前)[^,，;；]{0,6}(?:阶段|階段|步骤|任务)|모든 ?(?:이전 )?(?:단계|작업)|이전 ?모든|이전 단계 ?(?:모두|전체)|이전 단계들|(?:すべて|全て|全)の?(?:前の?)?(?:フェーズ|段階|タスク|ステップ)"
-    r"|\balle(?:n|r)? (?:vorherigen|vorigen|vorangehenden|bisherigen|früheren|phasen|etappen|schritte)|\btoutes? les (?:phases|étapes)"
+    r"|(?:所有|全部|前面|之前)[^,，;；]{0,6}(?:阶段|階段|步骤|任务)|모든 ?(?:이전 )?(?:단계|작업)|이전 ?모든|이전"
+    r" 단계 ?(?:모두|전체)|이전 단계들|(?:すべて|全て|全)の?(?:前の?)?(?:フェーズ|段階|タスク|ステップ)"
+    r"|\balle(?:n|r)? (?:vorherigen|vorigen|vorangehenden|bisherigen|früheren|phasen|etappen|schritte)|\btoutes? les"
+    r" (?:phases|étapes)"
     r"|\btod[oa]s l?[oa]s (?:fases|etapas|pasos|passos)|\bвсе(?:х)? (?:предыдущ|этап|фаз|шаг)",
     re.IGNORECASE,
 )
 _PREVIOUS: Final = re.compile(
-    r"\b(?:the )?(?:previous|prior|preceding) (?:phase|stage|milestone|step|task|sprint|part)\b|上一?个?(?:阶段|步骤)|이전 단계|前の?フェーズ"
-    r"|\b(?:vorherige|vorige)[nr]? (?:phase|etappe|schritt)|\b(?:phase|étape) précédente|\bпредыдущ(?:ий|его|ая|ей) (?:этап|фаз|шаг)",
+    r"\b(?:the )?(?:previous|prior|preceding) (?:phase|stage|milestone|step|task|sprint|part)\b|上一?个?(?:阶段|步骤)"
+    r"|이전 단계|前の?フェーズ"
+    r"|\b(?:vorherige|vorige)[nr]? (?:phase|etappe|schritt)|\b(?:phase|étape) précédente|\bпредыдущ(?:ий|его|ая|ей)"
+    r" (?:этап|фаз|шаг)",
     re.IGNORECASE,
 )
 _OFF: Final = re.compile(
-    r"\b(?:not|no|nor|without|independent(?:ly)? (?:of|from)|in parallel|parallel(?:i[sz]able)? (?:with|to)|parallel|concurrent(?:ly)?|alongside"
-    r"|before|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)|except(?: for)?|excluding"
-    r"|nicht|keine|unabhängig|vor|ohne|sauf|sans|avant|indépendante?|sin|antes|excepto|independiente|sem|exceto|кроме|без|до|независим\w*|не)\b"
+    r"\b(?:not|no|nor|without|independent(?:ly)? (?:of|from)|in parallel|parallel(?:i[sz]able)? (?:with|to)|parallel"
+    r"|concurrent(?:ly)?|alongside"
+    r"|before|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)"
+    r"|except(?: for)?|excluding"
+    r"|nicht|keine|unabhängig|vor|ohne|sauf|sans|avant|indépendante?|sin|antes|excepto|independiente|sem|exceto|кроме"
+    r"|без|до|независим\w*|не)\b"
     r"|不依赖|无需|独立|并行|之前可|除了?|병렬|독립|並行|独立|以外",
     re.IGNORECASE,
 )
 _EXCEPT: Final = re.compile(r"(?:except|excluding|sauf|excepto|exceto|кроме|除|以外)", re.IGNORECASE)
 _SOFT: Final = re.compile(
-    r"\b(?:ideally|preferabl[ye]|pointless before|optional(?:ly)?|nice to have|recommended|soft|if possible|benefits? from|helpful"
-    r"|better after|idealerweise|empfohlen|optionnel\w*|idéalement|opcional\w*|idealmente|желательно)\b|可选|建议|最好|선택|권장|任意|推奨",
+    r"\b(?:ideally|preferabl[ye]|pointless before|optional(?:ly)?|nice to have|recommended|soft|if possible|benefits?"
+    r" from|helpful"
+    r"|better after|idealerweise|empfohlen|optionnel\w*|idéalement|opcional\w*|idealmente|желательно)\b|可选|建议"
+    r"|最好|선택|권장|任意|推奨",
     re.IGNORECASE,
 )
 
@@ -228,7 +242,8 @@ def _ends_with_reference(text: str) -> bool:
 
 
 _CLAUSE: Final = re.compile(
-    r"[;；。\n]|\.[ ]|[ ](?:but|however|although|aber|mais|pero|mas|но)[ ]|[ ](?:[–-](?![ ]*(?:[^\W\d_]{3,12}[ ])?#?\d)|—|--)[ ]|，但|→|=>"
+    r"[;；。\n]|\.[ ]|[ ](?:but|however|although|aber|mais|pero|mas|но)[ ]"
+    r"|[ ](?:[–-](?![ ]*(?:[^\W\d_]{3,12}[ ])?#?\d)|—|--)[ ]|，但|→|=>"
 )
 
 
@@ -253,9 +268,13 @@ _TOKEN: Final = re.compile(
     rf"|(?P<version>(?<![\w.])(?:v\d+(?:\.[\dx]+)*(?!\w)|\d+(?:\.\d+)*\+(?!\w)|[<>=~^]=?[ ]?\d[\d.]*))"
     rf"|(?P<compact>(?<![\w.])(?:#?step-|#?phase-|#?task-)?[A-Z]{{1,4}}-?\d{{1,6}}(?:\.\d{{1,4}})*[a-z]?(?![\w]))"
     rf"|(?P<slug>(?<![\w.-])#[a-z]+(?:-\w+){{1,8}})"
-    rf"|(?P<id>(?<![A-Za-z0-9_.])#?(?:\d{{2,4}}-\d{{2,4}}[a-z]?(?!\w)|\d{{1,9}}(?:\.\d{{1,9}}){{0,5}}(?:[a-zA-Z](?!\w))?(?!\d)(?![a-zA-Z]{{2}})|[〇一二三四五六七八九十]{{1,2}}(?=阶段|階段|步|(?:[和、,，]|$))))"
-    rf"|(?P<span>(?:[ ]?(?:-|–|—|~|～|〜|\.\.\.?|…)[ ]?|[ ](?:to|through|thru|until|bis|à|a|hasta|até|по|до|至|到)[ ]|[至到])(?=(?:(?:{_UNIT_PATTERN})[ ]?)?#?[A-Z]{{0,4}}-?\d))"
-    r"|(?P<joint>[ ]?(?:,|/|&|\+|、|，|·|\|)[ ]?(?:(?:and|or|und|oder|et|ou|y|e|и)[ ])?|[ ](?:and|or|und|oder|et|ou|y|e|и|as well as)[ ]|[和与및과와と])"
+    rf"|(?P<id>(?<![A-Za-z0-9_.])#?(?:\d{{2,4}}-\d{{2,4}}[a-z]?(?!\w)"
+    rf"|\d{{1,9}}(?:\.\d{{1,9}}){{0,5}}(?:[a-zA-Z](?!\w))?(?!\d)(?![a-zA-Z]{{2}})"
+    rf"|[〇一二三四五六七八九十]{{1,2}}(?=阶段|階段|步|(?:[和、,，]|$))))"
+    rf"|(?P<span>(?:[ ]?(?:-|–|—|~|～|〜|\.\.\.?|…)[ ]?|[ ](?:to|through|thru|until|bis|à|a|hasta|até|по|до|至|到)[ ]"
+    rf"|[至到])(?=(?:(?:{_UNIT_PATTERN})[ ]?)?#?[A-Z]{{0,4}}-?\d))"
+    r"|(?P<joint>[ ]?(?:,|/|&|\+|、|，|·|\|)[ ]?(?:(?:and|or|und|oder|et|ou|y|e|и)[ ])?|[ ](?:and|or|und|oder|et|ou|y"
+    r"|e|и|as well as)[ ]|[和与및과와と])"
     r"|(?P<word>[^\W\d_\u2e80-\uffff]+|[\u2e80-\ufaff]|_)|(?P<other>[^\s])",
     re.IGNORECASE,
 )
@@ -278,9 +297,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
 
 _NUMERALS: Final = {character: str(number) for number, character in enumerate("〇一二三四五六七八九十")}
 _LETTER_ID: Final = re.compile(r"(?:[A-Z]|[IVX]{1,5})$")
-_NUMBER_WORDS: Final = {
-    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
-}
+_NUMBER_WORDS: Final = numbered("zero one two three four five six seven eight nine ten")
 _FILLERS: Final = frozenset(
     {"both", "beide", "beiden", "deux", "ambas", "ambos", "id", "ids", "no", "number", "nr", "第"}
 )
@@ -333,8 +350,8 @@ def _is_pure(clause: str) -> bool:
     )
 
 
-_AMOUNTS: Final = frozenset(
-    "week weeks day days hour hours min minutes month months percent people times users items files".split()
+_AMOUNTS: Final = words(
+    "week weeks day days hour hours min minutes month months percent people times users items files"
 )
 
 
@@ -425,7 +442,8 @@ def _is_letter_id(value: str) -> bool:
 
 
 _VERBS: Final = re.compile(
-    r"(?:depends? (?:up)?on|requires?|needs?|after|blocked by|builds on|waits for|follows|completion of|complete|finish|hängt ab von|nach)[ :]+",
+    r"(?:depends? (?:up)?on|requires?|needs?|after|blocked by|builds on|waits for|follows|completion of|complete"
+    r"|finish|hängt ab von|nach)[ :]+",
     re.IGNORECASE,
 )
 _NO_NAMES: Final = re.compile(

@@ -23,6 +23,8 @@ from wavecrew.plans.markdown import Block, Fence, Heading, Section, blocks, sect
 from wavecrew.plans.notations import natural_key
 
 MAX_BYTES: Final = 5_000_000
+MAX_LINES: Final = 100_000
+MAX_HEADINGS: Final = 25_000
 MAX_DOCUMENTS: Final = 2_000
 MAX_DEPTH: Final = 4
 MARKDOWN: Final = (".md", ".markdown", ".mdown")
@@ -34,7 +36,7 @@ _SKIPPED_FOLDERS: Final = frozenset(
 
 @dataclass(frozen=True)
 class Document:
-    """A markdown document. `shown` is its path as people see it; lines count from 1 in the file, front matter included."""
+    """A markdown document. `shown` is its path as people see it; lines count from 1 in the whole file."""
 
     path: Path
     shown: str
@@ -97,7 +99,7 @@ def read_text(path: Path, findings: Findings) -> str | None:
         if not stat.S_ISREG(path.stat().st_mode):
             _refuse(findings, place, "this is no regular file")
             return None
-        with open(path, "rb", opener=_without_waiting) as file:  # noqa: PTH123 (Path.open knows no opener)
+        with open(path, "rb", opener=_without_waiting) as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         _refuse(findings, place, f"cannot be read: {getattr(error, 'strerror', None) or error}")
@@ -139,6 +141,7 @@ def read_document(path: Path, findings: Findings) -> Document | None:
     text = read_text(path, findings)
     if text is None:
         return None
+    text = _within_limits(text, Place(shown_path(path)), findings)
     lines = text.split("\n")
     end = _front_matter_end(lines)
     if end:
@@ -149,6 +152,22 @@ def read_document(path: Path, findings: Findings) -> Document | None:
     if fenced is None:
         return document
     return _with_front(path, text, fenced.text, fenced.line + 1, fenced.line + fenced.text.count("\n") + 2)
+
+
+def _within_limits(text: str, place: Place, findings: Findings) -> str:
+    """A text without the lines and headings beyond any plan, so that reading takes a moment and no more."""
+    lines = text.split("\n")
+    last, what = min(len(lines), MAX_LINES), "lines"
+    if text.count("#") > MAX_HEADINGS:
+        headings = [number for number, line in enumerate(lines) if line.startswith("#")]
+        if len(headings) > MAX_HEADINGS and headings[MAX_HEADINGS] < last:
+            last, what = headings[MAX_HEADINGS], "headings"
+    if last >= len(lines):
+        return text
+    most = MAX_LINES if what == "lines" else MAX_HEADINGS
+    message = f"more than {most:,} {what}; what stands behind line {last} was left out"
+    findings.add("WC112", Severity.ERROR, message, Place(place.file, last), "cut the document into several")
+    return "\n".join(lines[:last])
 
 
 def _front_matter_end(lines: Sequence[str]) -> int:
@@ -166,11 +185,14 @@ def _front_matter_end(lines: Sequence[str]) -> int:
 def _looks_like_yaml(lines: Sequence[str]) -> bool:
     first = next((line for line in lines if not line.lstrip().startswith("#")), "")
     key = first.partition(":")[0]
-    return (
-        ":" in first
-        and not first.startswith(("#", "**", "- "))
-        and len(key) <= 60
-        or first.lstrip()[:1] in ("{", "[", "&", "*", "?", "!", "%")
+    return (":" in first and not first.startswith(("#", "**", "- ")) and len(key) <= 60) or first.lstrip()[:1] in (
+        "{",
+        "[",
+        "&",
+        "*",
+        "?",
+        "!",
+        "%",
     )
 
 

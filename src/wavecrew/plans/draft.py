@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from wavecrew.errors import Diagnostic, Place, Severity
 from wavecrew.models.parallel_execution import Source, Step
@@ -62,6 +63,9 @@ class DependencyField:
     binding: bool = False
 
 
+_NOWHERE: Final = Place()
+
+
 @dataclass(slots=True)
 class Draft:
     """Everything known about a phase so far. `aliases` are further words by which others may name it."""
@@ -72,7 +76,7 @@ class Draft:
     suffix: str = ""
     group: str = ""
     aliases: list[str] = field(default_factory=list)
-    place: Place = Place()
+    place: Place = _NOWHERE
     source: Source | None = None
     description: str = ""
     dependencies: list[DependencyField] = field(default_factory=list)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from wavecrew.errors import Place, Severity
@@ -21,14 +22,18 @@ from wavecrew.plans.markdown import Heading
 from wavecrew.plans.notations import Title, clean_name, loose_id, natural_key, parse_file_name, parse_title
 from wavecrew.plans.records import MARKS, declares_outputs, fill_from, id_in
 from wavecrew.plans.sections import fill, take_notes
+from wavecrew.plans.wordlists import words
 
-_OTHERS: Final = frozenset(
-    "readme overview index tracker todo todos closeout progress summary status changelog template templates notes retrospective context"
-    " research verification verify uat analysis epic plan plans roadmap mapping prd spec brainstorm discussion decisions state project"
-    " requirements glossary contributing license agents claude master timeline review report learnings handoff discovery validation".split()
+_OTHERS: Final = words(
+    "readme overview index tracker todo todos closeout progress summary status changelog template templates notes"
+    " retrospective context"
+    " research verification verify uat analysis epic plan plans roadmap mapping prd spec brainstorm discussion"
+    " decisions state project"
+    " requirements glossary contributing license agents claude master timeline review report learnings handoff"
+    " discovery validation objective objectives goal goals"
 )
-_REPORTS: Final = frozenset(
-    "completed complete completion done report summary progress closeout retrospective finished results status".split()
+_REPORTS: Final = words(
+    "completed complete completion done report summary progress closeout retrospective finished results status"
 )
 _NEUTRAL: Final = frozenset(
     {"phase", "phases", "plan", "project", "the", "of", "prd", "github", "issue", "task", "tasks", "implementation"}
@@ -148,18 +153,32 @@ def draft_of_document(document: Document, findings: Findings) -> Draft:
     start = document.blocks.index(heading) + 1 if heading is not None and document.blocks[0] is heading else 0
     fill(draft, read_contents(document.blocks, start, len(document.blocks)), findings)
     draft.outputs = draft.outputs if declared is None else declared
-    draft.name = draft.name or _name_of(heading, title, named)
+    draft.name = draft.name or _name_of(document, heading, title, named)
     draft.description = draft.description or document.excerpt(document.body_line, document.last_line)
     take_notes(draft, title.notes if title is not None else ())
     return draft
 
 
-def _name_of(heading: Heading | None, title: Title | None, named: Title | None) -> str:
+def _name_of(document: Document, heading: Heading | None, title: Title | None, named: Title | None) -> str:
     if title is not None and title.name:
         return title.name
-    if heading is not None:
+    objective = _objective(document)
+    if objective:
+        return objective
+    if heading is not None and heading.text.strip().casefold() not in _OTHERS:
         return clean_name(heading.text)[0]
     return named.name if named is not None else ""
+
+
+def _objective(document: Document) -> str:
+    """The first line of an `<objective>`, which some documents have in place of a title."""
+    lines = document.lines[document.body_line - 1 : document.body_line + 60]
+    for line, following in pairwise([*lines, ""]):
+        if line.strip().startswith("<objective>"):
+            return (line.strip().removeprefix("<objective>").removesuffix("</objective>").strip() or following.strip())[
+                :200
+            ]
+    return ""
 
 
 def report_front_matter(document: Document, phase: str, findings: Findings) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from wavecrew.plans.markdown import without_checkbox
 from wavecrew.plans.paths import use_of
+from wavecrew.plans.wordlists import words
 
 
 class Kind(Enum):
@@ -28,69 +30,85 @@ class Kind(Enum):
 
 _LABELS: Final = {
     Kind.DEPENDS: """
-        depends on; depends; depend on; depends upon; dependent on; dependency; dependencies; dep; deps; prerequisite; prerequisites
-        prereq; prereqs; pre-requisites; pre-requisite; preconditions; requires; require; required; required phases; requires phases; blocked by
-        blockers; blocker; blocked on; needs; after; must come after; start after; starts after; run after; runs after; follows; preceded by
-        predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on; depends_on; blocked_by; upstream
-        prior phases; previous phases; required before start; entry criteria; dependencies & prerequisites; dependencies on other phases
-        依赖; 依赖项; 依赖关系; 前置依赖; 前置条件; 前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ; 先行タスク; 前提フェーズ
-        의존성; 의존; 의존 관계; 선행 조건; 선행 단계; 선행 작업; 전제 조건; 선행조건; 종속성
-        abhängig von; abhängigkeit; abhängigkeiten; hängt ab von; voraussetzung; voraussetzungen; benötigt; baut auf; nach; vorgänger
-        dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite; bloqué par
-        depende de; dependencia; dependencias; prerrequisito; prerrequisitos; requisitos previos; requiere; después de; bloqueado por; precede a
-        dependência; dependências; pré-requisito; pré-requisitos; requer; depois de; dipende da; dipendenze; prerequisiti; richiede
-        зависит от; зависимость; зависимости; требует; требуется; предпосылки; предварительные условия; после; пререквизиты""",
+        depends on; depends; depend on; depends upon; dependent on; dependency; dependencies; dep; deps
+        prerequisite; prerequisites; prereq; prereqs; pre-requisites; pre-requisite; preconditions; requires
+        require; required; required phases; requires phases; blocked by; blockers; blocker; blocked on; needs
+        after; must come after; start after; starts after; run after; runs after; follows; preceded by; predecessor
+        predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on; depends_on
+        blocked_by; upstream; prior phases; previous phases; required before start; entry criteria
+        dependencies & prerequisites; dependencies on other phases; 依赖; 依赖项; 依赖关系; 前置依赖; 前置条件
+        前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ
+        先行タスク; 前提フェーズ; 의존성; 의존; 의존 관계; 선행 조건; 선행 단계; 선행 작업; 전제 조건; 선행조건
+        종속성; abhängig von; abhängigkeit; abhängigkeiten; hängt ab von; voraussetzung; voraussetzungen; benötigt
+        baut auf; nach; vorgänger; dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite
+        bloqué par; depende de; dependencia; dependencias; prerrequisito; prerrequisitos; requisitos previos
+        requiere; después de; bloqueado por; precede a; dependência; dependências; pré-requisito; pré-requisitos
+        requer; depois de; dipende da; dipendenze; prerequisiti; richiede; зависит от; зависимость; зависимости
+        требует; требуется; предпосылки; предварительные условия; после; пререквизиты""",
     Kind.ESTIMATE: """
-        estimate; estimates; estimated; est; est.; estimated time; estimated duration; estimated effort; estimated hours; estimated total
-        estimated work; estimation; time estimate; effort estimate; effort; duration; time; est time; est. time; est effort; est. effort; est hours
-        est. hours; est duration; est. duration; hours; total estimate; total time; total duration; total effort; expected duration; expected time
-        time required; time needed; time budget; planned duration; planned effort; planned time; work estimate; expected effort; eta; timebox
-        estimated completion time; estimated days; duration estimate; level of effort; loe; time allocation; estimated timeline; timeline; length
-        预计工期; 工期; 预计时间; 预估时间; 预计耗时; 估时; 耗时; 时间; 预计; 预估; 工作量; 预估工时; 预计工时; 工时; 估算; 预计用时; 時間; 時程; 預計時間
-        예상 시간; 예상 작업량; 예상 기간; 소요 시간; 예상 소요 시간; 작업량; 기간; 예상 공수
-        見積もり; 見積り; 見積; 所要時間; 工数; 期間; 予定時間; 想定時間
-        aufwand; geschätzter aufwand; dauer; geschätzte dauer; zeitaufwand; schätzung; zeit; geschätzte zeit
-        durée; durée estimée; estimation du temps; temps estimé; effort estimé; charge; temps
-        duración; duración estimada; tiempo estimado; estimación; esfuerzo; tiempo; esfuerzo estimado
-        duração; duração estimada; tempo estimado; estimativa; esforço; tempo; durata; durata stimata; stima; tempo stimato
-        оценка; длительность; продолжительность; время; срок; оценка времени; трудозатраты; трудоёмкость; трудоемкость""",
+        estimate; estimates; estimated; est; est.; estimated time; estimated duration; estimated effort
+        estimated hours; estimated total; estimated work; estimation; time estimate; effort estimate; effort
+        duration; time; est time; est. time; est effort; est. effort; est hours; est. hours; est duration
+        est. duration; hours; total estimate; total time; total duration; total effort; expected duration
+        expected time; time required; time needed; time budget; planned duration; planned effort; planned time
+        work estimate; expected effort; eta; timebox; estimated completion time; estimated days; duration estimate
+        level of effort; loe; time allocation; estimated timeline; timeline; length; 预计工期; 工期; 预计时间
+        预估时间; 预计耗时; 估时; 耗时; 时间; 预计; 预估; 工作量; 预估工时; 预计工时; 工时; 估算; 预计用时; 時間
+        時程; 預計時間; 예상 시간; 예상 작업량; 예상 기간; 소요 시간; 예상 소요 시간; 작업량; 기간; 예상 공수
+        見積もり; 見積り; 見積; 所要時間; 工数; 期間; 予定時間; 想定時間; aufwand; geschätzter aufwand; dauer
+        geschätzte dauer; zeitaufwand; schätzung; zeit; geschätzte zeit; durée; durée estimée; estimation du temps
+        temps estimé; effort estimé; charge; temps; duración; duración estimada; tiempo estimado; estimación
+        esfuerzo; tiempo; esfuerzo estimado; duração; duração estimada; tempo estimado; estimativa; esforço; tempo
+        durata; durata stimata; stima; tempo stimato; оценка; длительность; продолжительность; время; срок
+        оценка времени; трудозатраты; трудоёмкость; трудоемкость""",
     Kind.WRITES: """
-        files to create; files to modify; files to update; files to change; files to edit; files to add; files to write; files to touch
-        files to create/modify; files to create or modify; files to create and modify; files to modify/create; files to create/update
-        files created; files updated; files modified; files changed; files added; files touched; files written; files edited
-        file changes; new files; modified files; changed files; updated files; file to create; file to modify; create files; modify files
-        created files; new file; new/modified files; new and modified files; files; file; file path; file paths; filepath; path; paths
-        file location; location; outputs; output; expected outputs; output files; output file; writes; creates; modifies; artifacts; artefacts
-        deliverables; deliverable; key deliverables; deliverable files; files affected; affected files; target files; target file; target
-        files to deliver; produced files; produces; result files; key files; implementation files; test files; tests to write; docs to write
-        files owned; owned files; owns; scope (files); files in scope; touches; file list; outputs/deliverables; touched files; impacted files
-        文件路径; 文件; 输出; 产出; 产出物; 交付物; 输出文件; 新增文件; 新建文件; 修改文件; 创建文件; 涉及文件; 变更文件; 文件清单; 文件列表; 檔案; 需要创建的文件; 需要修改的文件
-        파일; 파일 경로; 생성 파일; 수정 파일; 생성할 파일; 수정할 파일; 변경 파일; 산출물; 출력; 출력 파일; 새 파일
-        ファイル; 出力; 成果物; 作成ファイル; 変更ファイル; 対象ファイル; ファイルパス; 新規ファイル; 修正ファイル
-        dateien; datei; ergebnisse; ausgaben; neue dateien; geänderte dateien; zu erstellende dateien; zu ändernde dateien; betroffene dateien
-        fichiers; fichier; livrables; sorties; fichiers à créer; fichiers à modifier; fichiers créés; fichiers modifiés; nouveaux fichiers
-        archivos; archivo; entregables; salidas; archivos a crear; archivos a modificar; archivos nuevos; archivos creados; archivos modificados
-        arquivos; arquivo; entregáveis; saídas; arquivos a criar; arquivos a modificar; arquivos criados; novos arquivos; file da creare
-        файлы; файл; результаты; новые файлы; изменяемые файлы; создаваемые файлы; файлы для создания; файлы для изменения; артефакты""",
+        files to create; files to modify; files to update; files to change; files to edit; files to add
+        files to write; files to touch; files to create/modify; files to create or modify
+        files to create and modify; files to modify/create; files to create/update; files created; files updated
+        files modified; files changed; files added; files touched; files written; files edited; file changes
+        new files; modified files; changed files; updated files; file to create; file to modify; create files
+        modify files; created files; new file; new/modified files; new and modified files; files; file; file path
+        file paths; filepath; path; paths; file location; location; outputs; output; expected outputs; output files
+        output file; writes; creates; modifies; artifacts; artefacts; deliverables; deliverable; key deliverables
+        deliverable files; files affected; affected files; target files; target file; target; files to deliver
+        produced files; produces; result files; key files; implementation files; test files; tests to write
+        docs to write; files owned; owned files; owns; scope (files); files in scope; touches; file list
+        outputs/deliverables; touched files; impacted files; 文件路径; 文件; 输出; 产出; 产出物; 交付物; 输出文件
+        新增文件; 新建文件; 修改文件; 创建文件; 涉及文件; 变更文件; 文件清单; 文件列表; 檔案; 需要创建的文件
+        需要修改的文件; 파일; 파일 경로; 생성 파일; 수정 파일; 생성할 파일; 수정할 파일; 변경 파일; 산출물; 출력
+        출력 파일; 새 파일; ファイル; 出力; 成果物; 作成ファイル; 変更ファイル; 対象ファイル; ファイルパス
+        新規ファイル; 修正ファイル; dateien; datei; ergebnisse; ausgaben; neue dateien; geänderte dateien
+        zu erstellende dateien; zu ändernde dateien; betroffene dateien; fichiers; fichier; livrables; sorties
+        fichiers à créer; fichiers à modifier; fichiers créés; fichiers modifiés; nouveaux fichiers; archivos
+        archivo; entregables; salidas; archivos a crear; archivos a modificar; archivos nuevos; archivos creados
+        archivos modificados; arquivos; arquivo; entregáveis; saídas; arquivos a criar; arquivos a modificar
+        arquivos criados; novos arquivos; file da creare; файлы; файл; результаты; новые файлы; изменяемые файлы
+        создаваемые файлы; файлы для создания; файлы для изменения; артефакты""",
     Kind.READS: """
-        files to read; read; reads; reads from; inputs; input; input files; input file; reference files; references; reference; imports; import; read-only
-        read only; read-only files; files to reference; context files; files to review; source files to read; read first; consult; reuse; reuses; uses files
-        参考文件; 输入; 输入文件; 需要读取的文件; 참고 파일; 입력; 입력 파일; 参照ファイル; 入力; 入力ファイル; eingaben; zu lesende dateien; entrées; entradas; входные данные""",
+        files to read; read; reads; reads from; inputs; input; input files; input file; reference files; references
+        reference; imports; import; read-only; read only; read-only files; files to reference; context files
+        files to review; source files to read; read first; consult; reuse; reuses; uses files; 参考文件; 输入
+        输入文件; 需要读取的文件; 참고 파일; 입력; 입력 파일; 参照ファイル; 入力; 入力ファイル; eingaben
+        zu lesende dateien; entrées; entradas; входные данные""",
     Kind.REMOVES: """
-        files to delete; files to remove; files deleted; files removed; delete files; remove files; deleted files; removed files; files to retire
-        删除文件; 삭제 파일; 削除ファイル; zu löschende dateien; fichiers à supprimer; archivos a eliminar""",
+        files to delete; files to remove; files deleted; files removed; delete files; remove files; deleted files
+        removed files; files to retire; 删除文件; 삭제 파일; 削除ファイル; zu löschende dateien
+        fichiers à supprimer; archivos a eliminar""",
     Kind.FILES: """
-        related code files; related files; relevant files; code files; file structure; files involved; files & changes; files and changes; context
-        相关文件; 관련 파일; 関連ファイル; betroffener code""",
+        related code files; related files; relevant files; code files; file structure; files involved
+        files & changes; files and changes; context; 相关文件; 관련 파일; 関連ファイル; betroffener code""",
     Kind.NEITHER: """
-        enables; blocks; unblocks; unlocks; downstream; required by; needed by; successors; successor; before; feeds into; feeds; leads to; followed by; next
-        parallel with; parallel; parallelizable; can run in parallel with; runs parallel to; in parallel with; can run before; can parallelize with
-        concurrent with; soft dependencies; soft depends on; nice to have; optional dependencies; conflicts with; conflicts; independent of
-        related to; related; see also; actual; actual time; actual effort; actual duration; actual hours; time spent; time invested
-        external dependencies; external; third-party dependencies; package dependencies; npm dependencies; python dependencies; dependencies to add
-        new dependencies; dev dependencies; library dependencies; runtime dependencies; system dependencies; technical dependencies; core dependencies
-        可并行; 后续; 阻塞; 병렬; 후속; 並行; 後続; ermöglicht; blockiert; parallel zu; permet; bloque; en parallèle avec; habilita; bloquea; paralelo con
-        блокирует; параллельно с; 实际工期; 实际用时; 실제 시간; 実績""",
+        enables; blocks; unblocks; unlocks; downstream; required by; needed by; successors; successor; before
+        feeds into; feeds; leads to; followed by; next; parallel with; parallel; parallelizable
+        can run in parallel with; runs parallel to; in parallel with; can run before; can parallelize with
+        concurrent with; soft dependencies; soft depends on; nice to have; optional dependencies; conflicts with
+        conflicts; independent of; related to; related; see also; actual; actual time; actual effort
+        actual duration; actual hours; time spent; time invested; external dependencies; external
+        third-party dependencies; package dependencies; npm dependencies; python dependencies; dependencies to add
+        new dependencies; dev dependencies; library dependencies; runtime dependencies; system dependencies
+        technical dependencies; core dependencies; 可并行; 后续; 阻塞; 병렬; 후속; 並行; 後続; ermöglicht
+        blockiert; parallel zu; permet; bloque; en parallèle avec; habilita; bloquea; paralelo con; блокирует
+        параллельно с; 实际工期; 实际用时; 실제 시간; 実績""",
 }
 _KINDS: Final = {
     " ".join(label.split()): kind
@@ -99,9 +117,10 @@ _KINDS: Final = {
     for label in line.split(";")
     if label.strip()
 }
-_FRONT: Final = frozenset(
-    "phase task step milestone stage sprint story hard internal key main direct blocking upstream plan total project expected the this my our"
-    " phase's inter-phase cross-phase overall".split()
+_FRONT: Final = words(
+    "phase task step milestone stage sprint story hard internal key main direct blocking upstream plan total"
+    " project expected the this my our"
+    " phase's inter-phase cross-phase overall"
 )
 _JOINED: Final = re.compile(r"[ ]?(?:&|/|\+|,|·)[ ]?|[ ](?:and|or|und|et|y|e|и)[ ]|[和与及]")
 _BRACKET: Final = re.compile(r"[ ]*[(（\[][^()（）\[\]]{0,80}[)）\]]$")
@@ -147,13 +166,14 @@ _PLAIN: Final = re.compile(
     r"[^\w(\[]{0,8}[*_]?(?P<label>[^\s:：|*`][^:：|*`]{0,60}?)[*_]?[ ]?[:：](?=[ *`(\[/]|$|[^\x00-\x7f])(?!//)"
 )
 _WORDED: Final = re.compile(
-    r"(?:depends on|dependent on|blocked by|requires|prerequisite is|must follow|hängt ab von|dépend de|depende de|зависит от|依赖)(?:[ ]|(?=\S))",
+    r"(?:depends on|dependent on|blocked by|requires|prerequisite is|must follow|hängt ab von|dépend de|depende de"
+    r"|зависит от|依赖)(?:[ ]|(?=\S))",
     re.IGNORECASE,
 )
 
 
 def fields_in(line: str) -> list[tuple[str, str, int]]:
-    """The fields in one line as (label, value, position of the label). Bold labels count even when nobody knows them."""
+    """The fields in one line as (label, value, position of the label); bold ones count even if unknown."""
     line = line[:4000]
     bare = without_checkbox(line)
     shift = len(line) - len(bare)
@@ -174,9 +194,7 @@ def _segments(line: str) -> list[tuple[str, int]]:
     if "**" in line or "__" in line:
         cuts.update(found.start() for found in _BOLD.finditer(line) if found.group("inner") or found.group("outer"))
     ordered = [*sorted(cuts), len(line)]
-    return [
-        (line[start:end], start) for start, end in zip(ordered, ordered[1:], strict=False) if line[start:end].strip()
-    ][:40]
+    return [(line[start:end], start) for start, end in pairwise(ordered) if line[start:end].strip()][:40]
 
 
 def _opens_field(text: str) -> bool:

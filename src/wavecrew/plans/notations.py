@@ -10,17 +10,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.markdown import plain_text
+from wavecrew.plans.wordlists import numbered, words
 
 _UNIT_WORDS: Final = {
-    "phase": "phase phases phasen fase fases fasi phaze fáze faza фаза фазы фазу 阶段 階段 阶段性 단계 페이즈 フェーズ フェイズ",
-    "milestone": "milestone milestones meilenstein meilensteine jalon jalons hito hitos marco marcos веха 里程碑 마일스톤 マイルストーン",
-    "stage": "stage stages etappe etappen étape étapes etape etapes etapa etapas этап этапы этапа этапу этапов этапом 段階",
+    "phase": "phase phases phasen fase fases fasi phaze fáze faza фаза фазы фазу 阶段 階段 阶段性 단계 페이즈"
+    " フェーズ フェイズ",
+    "milestone": "milestone milestones meilenstein meilensteine jalon jalons hito hitos marco marcos веха 里程碑"
+    " 마일스톤 マイルストーン",
+    "stage": "stage stages etappe etappen étape étapes etape etapes etapa etapas этап этапы этапа этапу этапов этапом"
+    " 段階",
     "step": "step steps schritt schritte schritten paso pasos passo passos шаг шаги шага 步骤 步驟 스텝 ステップ 手順",
-    "task": "task tasks aufgabe aufgaben tâche tâches tarea tareas tarefa tarefas задача задачи задачу задач 任务 任務 작업 태스크 タスク",
+    "task": "task tasks aufgabe aufgaben tâche tâches tarea tareas tarefa tarefas задача задачи задачу задач 任务"
+    " 任務 작업 태스크 タスク",
     "part": "part parts teil teile partie parties parte partes часть части 部分 파트 パート",
     "sprint": "sprint sprints спринт 冲刺 스프린트 スプリント",
     "wave": "wave waves welle wellen vague vagues",
@@ -42,17 +48,10 @@ _CJK_UNITS: Final = tuple(sorted((word for word in UNITS if ord(word[0]) > 0x2E7
 
 NUMBER: Final = r"\d{1,9}(?:\.\d{1,9}){0,5}[a-z]?(?![\w])|\d{1,9}(?:\.\d{1,9}){0,5}[A-Z](?!\w)"
 _WORD_NUMBERS: Final = {
-    word: str(number)
-    for words in (
-        "zero one two three four five six seven eight nine ten eleven twelve",
-        "〇 一 二 三 四 五 六 七 八 九 十 十一 十二",
-    )
-    for number, word in enumerate(words.split())
+    **numbered("zero one two three four five six seven eight nine ten eleven twelve"),
+    **numbered("〇 一 二 三 四 五 六 七 八 九 十 十一 十二"),
 }
-_ROMAN: Final = {
-    word: str(number)
-    for number, word in enumerate("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX".split(), 1)
-}
+ROMAN: Final = numbered("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX", 1)
 _SEPARATORS: Final = ":：.)）]-–—|·•>→=、"
 _LONGEST: Final = 400
 
@@ -75,7 +74,8 @@ _LEADING_UNIT: Final = re.compile(
     r"\[?(?P<unit>[^\W\d_]{2,16})(?P<gap>[ ]?[-–—:_][ ]?|[ ]*[#№]?(?:[Nn][°ºo]\.?)?[ ]?)(?P<rest>.*)", re.DOTALL
 )
 _ID: Final = re.compile(
-    rf"(?P<id>\d{{2,4}}-\d{{1,4}}[a-z]?(?!\w)|{NUMBER}|[A-Za-z]{{1,9}}(?!\w))(?:[ ]?(?:/|of|von|de)[ ]?\d{{1,4}}(?![\w.]))?"
+    rf"(?P<id>\d{{2,4}}-\d{{1,4}}[a-z]?(?!\w)|{NUMBER}|[A-Za-z]{{1,9}}(?!\w))(?:[ ]?(?:/|of|von"
+    rf"|de)[ ]?\d{{1,4}}(?![\w.]))?"
 )
 _ORDINAL: Final = re.compile(
     r"第?[ ]?(?P<id>\d{1,4}|[〇一二三四五六七八九十]{1,3})[ ]?(?:[.个個つ]|st|nd|rd|th)?[ ]?(?P<rest>.*)", re.DOTALL
@@ -89,6 +89,7 @@ _NUMBERED: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)  # headings are looked at more than once
 def parse_title(text: str) -> Title | None:
     """What a heading or a table cell names, or None when it names no numbered unit of work."""
     text = _trimmed(plain_text(text[:_LONGEST], keep_code=True), keep="#[第(")
@@ -109,9 +110,9 @@ def _may_be_title(text: str) -> bool:
 
 
 def _unit_first(text: str) -> Title | None:
-    for unit in _CJK_UNITS:
-        if text.startswith(unit):
-            return _with_id(UNITS[unit], text[len(unit) :].lstrip(" #"))
+    for word in _CJK_UNITS:
+        if text.startswith(word):
+            return _with_id(UNITS[word], text[len(word) :].lstrip(" #"))
     if text.casefold().startswith(("user story ", "work package ")):
         text = text.partition(" ")[2]
     found = _LEADING_UNIT.match(text)
@@ -136,8 +137,8 @@ def _with_id(unit: str, text: str) -> Title | None:
 
 
 def _letters_as_id(text: str) -> str | None:
-    if text in _ROMAN:
-        return _ROMAN[text] if len(text) > 1 or text in "IVX" else text
+    if text in ROMAN:
+        return ROMAN[text] if len(text) > 1 or text in "IVX" else text
     if len(text) == 1 and text.isupper():
         return text
     return _WORD_NUMBERS.get(text.casefold())
@@ -222,19 +223,23 @@ def _split_colon(text: str) -> tuple[str, str, str]:
 
 # -- names ------------------------------------------------------------------------------------------------------
 
-_STATUS: Final = frozenset(
-    "completed complete done finished in-progress in progress wip pending todo not started planned ready blocked next current"
+_STATUS: Final = words(
+    "completed complete done finished in-progress in progress wip pending todo not started planned ready blocked next"
+    " current"
     " partial partially skipped cancelled canceled deferred shipped merged optional mvp draft approved active new"
-    " 已完成 完成 进行中 未开始 待办 완료 진행중 예정 完了 進行中 未着手 erledigt fertig offen terminé fait completado hecho concluído"
-    " выполнено готово завершено".split()
+    " 已完成 完成 进行中 未开始 待办 완료 진행중 예정 完了 進行中 未着手 erledigt fertig offen terminé fait"
+    " completado hecho concluído"
+    " выполнено готово завершено"
 )
 _CALENDAR: Final = re.compile(
-    r"(?:weeks?|wks?|days?|sprints?|months?|woche|wochen|tag|semaine|semana|неделя|第|q[1-4]|kw|w|d)[ ]?\d{0,4}.{0,24}$",
+    r"(?:weeks?|wks?|days?|sprints?|months?|woche|wochen|tag|semaine|semana|неделя|第|q[1-4]|kw|w"
+    r"|d)[ ]?\d{0,4}.{0,24}$",
     re.IGNORECASE,
 )
 _LABELLED: Final = re.compile(r"[^\W\d_][\w ]{1,20}[:：]")
 _DEPENDING: Final = re.compile(
-    r"(?:depends?|dependent|requires?|needs?|after|blocked by|prereq|follows|parallel|independent$|依赖|依存|의존|nach|braucht)\b",
+    r"(?:depends?|dependent|requires?|needs?|after|blocked by|prereq|follows|parallel|independent$|依赖|依存|의존"
+    r"|nach|braucht)\b",
     re.IGNORECASE,
 )
 _PRIORITY: Final = re.compile(r"p[0-5]$|(?:high|medium|low|critical)(?: priority| risk)?$", re.IGNORECASE)
@@ -291,9 +296,8 @@ def _opening_bracket(text: str) -> int:
 
 def _is_status(text: str) -> bool:
     text = _trimmed(text).casefold()
-    return (
-        text in _STATUS
-        or text.partition(" ")[0].rstrip(",;:-") in ("completed", "done", "complete")
+    return text in _STATUS or (
+        text.partition(" ")[0].rstrip(",;:-") in ("completed", "done", "complete")
         and len(text) < 40
         and not any(UNITS.get(word) for word in text.split())
     )

@@ -20,10 +20,12 @@ from wavecrew.plans.labels import Kind, kind_of
 from wavecrew.plans.markdown import Block, Heading, Section, Text, without_checkbox
 from wavecrew.plans.notations import Title, clean_name, parse_title, slug
 from wavecrew.plans.sections import fill, take_notes
+from wavecrew.plans.wordlists import words
 
-_NO_PHASES: Final = frozenset(
-    "overview introduction summary context background goals goal objectives notes risks appendix references glossary changelog conclusion"
-    " dependencies prerequisites timeline roadmap milestones phases requirements scope architecture status progress".split()
+_NO_PHASES: Final = words(
+    "overview introduction summary context background goals goal objectives notes risks appendix references glossary"
+    " changelog conclusion"
+    " dependencies prerequisites timeline roadmap milestones phases requirements scope architecture status progress"
 )
 
 
@@ -191,7 +193,7 @@ def _bold_title(block: Text) -> Title | None:
     else:
         return None
     title = parse_title(bold)
-    if title is None or not (title.separated and title.name or rest.startswith((":", " -", " –", " —"))):
+    if title is None or not ((title.separated and title.name) or rest.startswith((":", " -", " –", " —"))):
         return None
     name, notes = clean_name(title.name or rest.strip(" :-–—"))
     remarks = tuple(part.rstrip(")") for part in rest.split("(")[1:])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from wavecrew.errors import Place
@@ -19,15 +20,19 @@ from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.labels import Kind, kind_of, normal_label
 from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, plain_text
 from wavecrew.plans.notations import UNITS, Title, clean_name, loose_id, parse_title
+from wavecrew.plans.wordlists import words
 
 TABLE: Final = -10
 SENTENCE: Final = -11
 DIAGRAM: Final = -12
 _ID_COLUMNS: Final = frozenset({"#", "no", "no.", "nr", "id", "number", "序号", "번호", "num", "№", ""})
-_NAME_COLUMNS: Final = frozenset(
-    "name title description focus goal summary deliverable what 名称 标题 내용 이름 内容 目标 titel nom nombre".split()
+_NAME_COLUMNS: Final = words(
+    "name title description focus goal summary deliverable what 名称 标题 내용 이름 内容 目标 titel nom nombre"
 )
 _LONGEST: Final = 500
+
+
+_MAX_ROWS: Final = 5_000
 
 
 def remarks(file: str, row: Sequence[Block], skip: Iterable[tuple[int, int]] = ()) -> list[Draft]:
@@ -73,7 +78,7 @@ def table_rows(file: str, table: Table) -> list[Draft]:
     kinds = {column: kind_of(plain_text(cell)) for column, cell in enumerate(table.header) if column != key}
     name = next((column for column, label in enumerate(labels) if label in _NAME_COLUMNS), None)
     found = []
-    for row in table.rows:
+    for row in table.rows[:_MAX_ROWS]:
         draft = _row_draft(Place(file, row.line, 1), row.cells, key, labels[key], name)
         if draft is not None:
             _row_values(draft, row.cells, kinds, table.header)
@@ -82,7 +87,7 @@ def table_rows(file: str, table: Table) -> list[Draft]:
 
 
 def _is_key(label: str) -> bool:
-    return label in _ID_COLUMNS or UNITS.get(label.partition(" ")[0]) is not None and kind_of(label) is None
+    return label in _ID_COLUMNS or (UNITS.get(label.partition(" ")[0]) is not None and kind_of(label) is None)
 
 
 def _row_draft(place: Place, cells: Sequence[str], key: int, label: str, name: int | None) -> Draft | None:
@@ -126,8 +131,10 @@ def _row_values(draft: Draft, cells: Sequence[str], kinds: dict[int, Kind | None
 # -- sentences --------------------------------------------------------------------------------------------------
 
 _VERB: Final = re.compile(
-    r"(?:\b(?:depends? (?:up)?on|requires?|needs|is blocked by|blocked by|(?:should|must|can|to) (?:come|start|run|begin|follow|only start)s?(?: only)?(?: after)?"
-    r"|comes? after|starts? after|follows|builds on|waits for|after|independent|no dependenc(?:y|ies)|hängt ab von|benötigt|dépend de|depende de|зависит от)\b"
+    r"(?:\b(?:depends? (?:up)?on|requires?|needs|is blocked by|blocked by|(?:should|must|can|to) (?:come|start|run"
+    r"|begin|follow|only start)s?(?: only)?(?: after)?"
+    r"|comes? after|starts? after|follows|builds on|waits for|after|independent|no dependenc(?:y|ies)|hängt ab von"
+    r"|benötigt|dépend de|depende de|зависит от)\b"
     r"|依赖(?:于)?|需要|의존|に依存)",
     re.IGNORECASE,
 )
@@ -223,7 +230,7 @@ def _mermaid(file: str, lines: Sequence[str], first_line: int) -> Iterator[Draft
     edges: list[tuple[str, str, int]] = []
     for offset, line in enumerate(lines):
         parts = [[_node(name, labels) for name in part.split("&")] for part in _ARROW.split(line.strip()[:_LONGEST])]
-        for sources, targets in zip(parts, parts[1:], strict=False):
+        for sources, targets in pairwise(parts):
             if "-." in line:
                 continue  # a dotted arrow is a remark
             edges += [
@@ -282,7 +289,7 @@ def _arrows(file: str, lines: Sequence[str], first_line: int) -> Iterator[Draft]
             arrow = True
             continue
         groups = [_references(part) for part in _TEXT_ARROW.split(bare[:_LONGEST])]
-        for sources, targets in zip(groups, groups[1:], strict=False):
+        for sources, targets in pairwise(groups):
             for source in sources:
                 yield from (_edge(file, source, target, first_line + offset) for target in targets)
         single = groups[0][0] if len(groups) == 1 and len(groups[0]) == 1 else None

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final
 
 from wavecrew.plans.markdown import link_targets, without_checkbox
+from wavecrew.plans.wordlists import words
 
 
 class Use(Enum):
@@ -28,23 +29,28 @@ _WORDS: Final = {
     " change changes changed write writes extend extends refactor rewrite implement implements generate generates"
     " output outputs produce produces touch patch replace enhance enhanced a m + ~"
     " 新建 新增 创建 修改 更新 编辑 생성 추가 수정 변경 作成 追加 変更 更新 neu ändern anlegen erstellen anpassen"
-    " créer modifier ajouter crear modificar añadir actualizar criar adicionar atualizar создать изменить обновить добавить",
-    Use.READS: "import imports read reads reference references reuse reuses use uses using consult see review inspect input"
-    " inputs context depends follow copy-from unchanged existing 参考 读取 引用 참고 참조 읽기 参照 lesen nutzen lire leer ler читать",
+    " créer modifier ajouter crear modificar añadir actualizar criar adicionar atualizar создать изменить обновить"
+    " добавить",
+    Use.READS: "import imports read reads reference references reuse reuses use uses using consult see review inspect"
+    " input"
+    " inputs context depends follow copy-from unchanged existing 参考 读取 引用 참고 참조 읽기 参照 lesen nutzen lire"
+    " leer ler читать",
     Use.REMOVES: "delete deletes deleted remove removes removed drop d - 删除 移除 삭제 제거 削除 löschen entfernen"
     " supprimer eliminar borrar remover удалить",
 }
 _USES: Final = {word: use for use, words in _WORDS.items() for word in words.split()}
-_FILLERS: Final = frozenset(
-    "a an the file files module script config configuration test tests component existing only new in to into at directory"
-    " folder following both read-only or all 文件 目录 파일 ファイル datei fichier archivo arquivo файл".split()
+_FILLERS: Final = words(
+    "a an the file files module script config configuration test tests component existing only new in to into at"
+    " directory"
+    " folder following both read-only or all 文件 目录 파일 ファイル datei fichier archivo arquivo файл"
 )
 _LONGEST: Final = 2000
 _WORD: Final = re.compile(r"[^\s`:：,|]{1,40}")
 _CODE: Final = re.compile(r"`{1,2}([^`\n]{1,400})`{1,2}")
-_NAMES: Final = frozenset(
-    "Makefile Dockerfile Containerfile LICENSE README CHANGELOG Procfile Gemfile Rakefile Justfile Jenkinsfile Vagrantfile"
-    " CODEOWNERS NOTICE AUTHORS .gitignore .dockerignore .env .editorconfig".split()
+_NAMES: Final = words(
+    "Makefile Dockerfile Containerfile LICENSE README CHANGELOG Procfile Gemfile Rakefile Justfile Jenkinsfile"
+    " Vagrantfile"
+    " CODEOWNERS NOTICE AUTHORS .gitignore .dockerignore .env .editorconfig"
 )
 _EXTENSION: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9_]{0,11}$")
 _POSITION: Final = re.compile(r"(?::\d{1,6}(?:[-:,]\d{1,6})*|#L\d{1,6}(?:-L?\d{1,6})?)$")
@@ -180,13 +186,19 @@ def _is_file_name(text: str, name: str) -> bool:
     return bool(stem) and not stem[-1:].isspace() and extension.casefold() in _EXTENSIONS
 
 
-_EXTENSIONS: Final = frozenset(
-    "py pyi pyx ipynb js jsx mjs cjs ts tsx mts cts vue svelte astro html htm css scss sass less json jsonc json5 yaml yml"
-    " toml ini cfg conf env xml svg md mdx markdown rst txt adoc csv tsv sql db sqlite prisma graphql gql proto thrift go mod"
-    " sum rs c h cc cpp cxx hpp hh cs csproj sln fs vb java kt kts gradle groovy scala clj cljs ex exs erl hs ml mli rb erb"
-    " rake gemspec php phtml swift m mm dart lua pl pm r jl sh bash zsh fish ps1 bat cmd nix tf tfvars hcl dockerfile lock log"
-    " template tmpl tpl j2 jinja xaml axaml resx ico png jpg jpeg gif webp pdf iss plist storyboard wasm sol move zig nim v vhd"
-    " sv cmake mk make patch diff snap test spec example sample parquet pkl onnx arrow po pot ejs hbs liquid sty tex bib".split()
+_EXTENSIONS: Final = words(
+    "py pyi pyx ipynb js jsx mjs cjs ts tsx mts cts vue svelte astro html htm css scss sass less json jsonc json5"
+    " yaml yml"
+    " toml ini cfg conf env xml svg md mdx markdown rst txt adoc csv tsv sql db sqlite prisma graphql gql proto"
+    " thrift go mod"
+    " sum rs c h cc cpp cxx hpp hh cs csproj sln fs vb java kt kts gradle groovy scala clj cljs ex exs erl hs ml mli"
+    " rb erb"
+    " rake gemspec php phtml swift m mm dart lua pl pm r jl sh bash zsh fish ps1 bat cmd nix tf tfvars hcl dockerfile"
+    " lock log"
+    " template tmpl tpl j2 jinja xaml axaml resx ico png jpg jpeg gif webp pdf iss plist storyboard wasm sol move zig"
+    " nim v vhd"
+    " sv cmake mk make patch diff snap test spec example sample parquet pkl onnx arrow po pot ejs hbs liquid sty tex"
+    " bib"
 )
 
 
@@ -198,10 +210,12 @@ def _is_folder_path(text: str) -> bool:
     return all(parts) and parts[0].isascii() and (len(parts) > 2 or parts[0] in _ROOTS or "*" in text)
 
 
-_ROOTS: Final = frozenset(
-    "src lib app apps packages tests test docs doc scripts bin cmd pkg internal api backend frontend server client web config"
-    " tools examples migrations assets public static templates components services models core crates modules .github .claude"
-    " .planning build deploy infra data e2e spec specs resources".split()
+_ROOTS: Final = words(
+    "src lib app apps packages tests test docs doc scripts bin cmd pkg internal api backend frontend server client"
+    " web config"
+    " tools examples migrations assets public static templates components services models core crates modules .github"
+    " .claude"
+    " .planning build deploy infra data e2e spec specs resources"
 )
 
 

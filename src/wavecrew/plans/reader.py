@@ -255,30 +255,10 @@ def _remarks_by_phase(raw: _Raw, index: Index) -> dict[str, list[Draft]]:
         return found
     units = {draft.unit for draft in raw.drafts}
     for remark in raw.remarks:
-        if remark.unit and remark.unit not in units and "" not in units:
-            ids = [name for alias in remark.aliases for name in index.names.get(alias.casefold().replace(" ", "-"), [])]
-        else:
-            ids = (
-                index.exact.get(remark.id)
-                and [remark.id]
-                or index.loose.get("-".join(_loose(remark.id)), [])
-                or _by_alias(remark, index)
-            )
-        for name in ids[:1]:
+        foreign = bool(remark.unit) and remark.unit not in units and "" not in units
+        for name in index.spoken_of(remark, by_number=not foreign)[:1]:
             found.setdefault(name, []).append(remark)
     return found
-
-
-def _loose(text: str) -> list[str]:
-    from wavecrew.plans.notations import loose_id
-
-    return [loose_id(text)]
-
-
-def _by_alias(remark: Draft, index: Index) -> list[str]:
-    from wavecrew.plans.dependencies import Reference
-
-    return next((found for alias in remark.aliases if (found := index.find(Reference(alias, named=True), remark))), [])
 
 
 def _readings(

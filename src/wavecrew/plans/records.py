@@ -19,15 +19,19 @@ from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.notations import parse_title
 from wavecrew.plans.paths import Use, clean_path, read_paths
 from wavecrew.plans.sections import report_estimate
+from wavecrew.plans.wordlists import words
 
 _ALIASES: Final = {
-    "dependencies": "needs depends_on dependencies depends-on dependson depends dependency deps requires prerequisites prerequisite"
+    "dependencies": "needs depends_on dependencies depends-on dependson depends dependency deps requires"
+    " prerequisites prerequisite"
     " blocked_by blocked-by blockedby after predecessors prereqs dependsOn blockedBy",
-    "outputs": "writes outputs output files_modified files files_to_create files_to_modify creates modifies deliverables artifacts"
+    "outputs": "writes outputs output files_modified files files_to_create files_to_modify creates modifies"
+    " deliverables artifacts"
     " output_files files_created expected_outputs",
     "reads": "reads inputs read_files files_read context_files",
     "locks": "locks",
-    "estimate": "estimate estimated_time estimated_hours effort duration time_estimate estimated_effort estimated_duration hours"
+    "estimate": "estimate estimated_time estimated_hours effort duration time_estimate estimated_effort"
+    " estimated_duration hours"
     " estimation estimatedTime estimatedHours estimate_hours effort_hours",
     "checks": "checks verify_commands",
     "command": "command",
@@ -40,13 +44,16 @@ _ALIASES: Final = {
 }
 _KEYS: Final = {alias: key for key, aliases in _ALIASES.items() for alias in aliases.split()}
 _OWN: Final = (
-    "id", "name", "title", "needs", "depends_on", "dependencies", "writes", "outputs", "reads", "locks", "checks", "command", "agent",
+    "id", "name", "title", "needs", "depends_on", "dependencies", "writes", "outputs", "reads", "locks", "checks",
+    "command", "agent",
     "timeout", "retries", "estimate", "description",
 )  # fmt: skip
-_FOREIGN: Final = frozenset(
-    "type status priority phase plan wave tags tag labels created updated date author owner assignee autonomous must_haves parallel"
-    " conflicts_with issue github version branch epic story points size summary objective goal subtasks details test_strategy category"
-    " requirements model tools color context checked scope read_first note notes lock check names idea".split()
+_FOREIGN: Final = words(
+    "type status priority phase plan wave tags tag labels created updated date author owner assignee autonomous"
+    " must_haves parallel"
+    " conflicts_with issue github version branch epic story points size summary objective goal subtasks details"
+    " test_strategy category"
+    " requirements model tools color context checked scope read_first note notes lock check names idea"
 )
 
 #: Keys by which a document shows that it is a phase.

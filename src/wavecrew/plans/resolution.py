@@ -17,14 +17,12 @@ from wavecrew.errors import InvalidValueError, Severity
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.plans.dependencies import Dependencies, Reference
 from wavecrew.plans.draft import DependencyField, Draft, Findings, Statement, shown
-from wavecrew.plans.notations import loose_id, natural_key, parse_title, slug
+from wavecrew.plans.notations import ROMAN, loose_id, natural_key, parse_title, slug
+from wavecrew.plans.wordlists import words
 
 MAX_RANGE: Final = 500
 MAX_DEPENDENCIES: Final = 1_000_000
 _MAX_SAME: Final = 8  # phases of one name are ambiguous long before
-_ROMAN: Final = {
-    roman: str(n) for n, roman in enumerate("I II III IV V VI VII VIII IX X XI XII XIII XIV XV".split(), 1)
-}
 
 
 @dataclass(slots=True)
@@ -124,7 +122,7 @@ class Index:
             found = self.loose.get(loose_id(f"{draft.group}-{text}"))
             if found:
                 return found
-        text = _ROMAN.get(text, text)
+        text = ROMAN.get(text, text)
         found = self.loose.get(loose_id(text)) or self.names.get(slug(text.removesuffix(".md")))
         if found:
             return found
@@ -181,6 +179,15 @@ class Index:
             key = head
         return []
 
+    def spoken_of(self, remark: Draft, *, by_number: bool) -> list[str]:
+        """The phase that a remark in an overview is about: by its number, else by the words it is called by."""
+        if by_number and remark.id in self.exact:
+            return [remark.id]
+        numbered = self.loose.get(loose_id(remark.id), []) if by_number else []
+        if numbered:
+            return numbered
+        return next((found for alias in remark.aliases if (found := self._by_name(alias))), [])
+
     def has_letters_of(self, reference: Reference) -> bool:
         """Whether the plan has ids with the same letters, so that `T099` can only be one of its tasks."""
         runs = loose_id(reference.text).split("-")
@@ -192,8 +199,9 @@ class Index:
         return list(dict.fromkeys(other.id for other in self.drafts[:position] if other.id != draft.id))
 
 
-_TRAILING: Final = frozenset(
-    "complete completed completion done finished phase phases ready first milestone stage step task section only alone approved merged 完成 완료 完了 fertig".split()
+_TRAILING: Final = words(
+    "complete completed completion done finished phase phases ready first milestone stage step task section only"
+    " alone approved merged 完成 완료 完了 fertig"
 )
 
 
@@ -293,7 +301,8 @@ def _ids(statement: Statement, index: Index, draft: Draft, findings: Findings) -
 def _tell_soft(meaning: Dependencies, statement: Statement, index: Index, draft: Draft, findings: Findings) -> None:
     wished = [name for reference in meaning.soft for name in index.find(reference, draft)]
     if wished:
-        message = f"{shown(statement.words)!r} is a wish and no dependency; phase {draft.id} does not wait for {', '.join(wished[:5])}"
+        named = ", ".join(wished[:5])
+        message = f"{shown(statement.words)!r} is a wish and no dependency; phase {draft.id} does not wait for {named}"
         findings.add(
             "WC120", Severity.INFO, message, statement.place, "write `Depends on:` if it must wait", (draft.id,)
         )

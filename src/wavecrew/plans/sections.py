@@ -20,11 +20,10 @@ from wavecrew.plans.labels import Kind, kind_of, normal_label
 from wavecrew.plans.markdown import Fence, Table, plain_text
 from wavecrew.plans.notations import tells_dependency
 from wavecrew.plans.paths import Use, read_paths, use_of
+from wavecrew.plans.wordlists import words
 
-_WEAK_LABELS: Final = frozenset(
-    "requires require required needs after follows nach uses blockers blocker timeline".split()
-)
-_ACTIONS: Final = frozenset("action change type operation mode status access kind 操作 작업 類型 类型 aktion".split())
+_WEAK_LABELS: Final = words("requires require required needs after follows nach uses blockers blocker timeline")
+_ACTIONS: Final = words("action change type operation mode status access kind 操作 작업 類型 类型 aktion")
 _MAX_PATHS: Final = 2000  # of one field or table; more is no plan of one phase
 
 
@@ -54,7 +53,7 @@ def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
 
 def _add_dependencies(draft: Draft, field: Field, file: str) -> None:
     statements = [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
-    weak = normal_label(field.label) in _WEAK_LABELS or not field.heading and field.depth > 0
+    weak = normal_label(field.label) in _WEAK_LABELS or (not field.heading and field.depth > 0)
     if statements and (not weak or any(statement.meaning.stated for statement in statements)):
         draft.dependencies.append(DependencyField(statements, field.container))
 
