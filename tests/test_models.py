@@ -777,7 +777,7 @@ ILLEGAL: list[tuple[list[Event], str]] = [
     ([attempt("a"), attempt("a", 2)], "phase a cannot go from IN_PROGRESS to IN_PROGRESS"),
     ([attempt("a", 2)], "phase a: attempt 2 after 0"),
     ([ended("a")], "AttemptEnded for phase a, which is QUEUED"),
-    ([attempt("a"), ended("a", number=2)], "phase a: end of attempt 2, not 1"),
+    ([attempt("a"), ended("a", number=2)], "AttemptEnded for attempt 2 of phase a, which is at 1"),
     ([attempt("a"), ended("a"), ended("a")], "AttemptEnded for phase a, which is COMPLETED"),
     ([attempt("a"), kept("a")], "PhaseKept for phase a, which is IN_PROGRESS"),
     ([kept("a"), kept("a")], "PhaseKept for phase a, which is COMPLETED"),

@@ -340,6 +340,7 @@ def _job_maker(workspace: Workspace, run: str) -> JobMaker:
         prompt_by_file=config.command_prompt == "file",
         timeout=config.phase_timeout_seconds,
         grace=config.grace_seconds,
+        log_limit=config.log_limit_bytes,
         passed_on=config.env,
         environ=dict(os.environ),
     )

@@ -28,13 +28,14 @@ LOG_NAME: Final = "log"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the shim is to do. `timeout` and `grace` are in seconds; None is no limit."""
+    """What the shim is to do. `timeout` and `grace` are in seconds, `log_limit` in bytes; None is no limit."""
 
     workspace: str
     steps: tuple[JobStep, ...]
     environment: Mapping[str, str]
     timeout: float | None
     grace: float
+    log_limit: int | None = None
 
 
 class Fate(Enum):
@@ -88,7 +89,8 @@ def write_job(folder: Path, job: Job) -> None:
                 record["stdin"] = f"input-{number}"
                 _write(folder / record["stdin"], step.stdin)
         steps.append(record)
-    content = {"cwd": job.workspace, "steps": steps, "timeout": job.timeout, "grace": job.grace}
+    limits = {"timeout": job.timeout, "grace": job.grace, "log_limit": job.log_limit}
+    content = {"cwd": job.workspace, "steps": steps, **limits}
     _write(folder / "env.json", json.dumps(dict(job.environment)))
     _write(folder / "job.json", json.dumps(content))
 

@@ -68,6 +68,7 @@ class JobMaker:
     prompt_by_file: bool = False
     timeout: float | None = None
     grace: float = 10.0
+    log_limit: int | None = None
     passed_on: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -120,6 +121,7 @@ class JobMaker:
             environment={**self._environment(phase, attempt, folder), **invocation.environment},
             timeout=self.timeout if phase.timeout_seconds is None else phase.timeout_seconds,
             grace=self.grace,
+            log_limit=self.log_limit,
         )
         return Prepared(phase, attempt, name, folder, job, self.claims(phase))
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from wavecrew.core.liveness import ProcessIdentity
-from wavecrew.models.resources import Claim, Resource, ResourceKind, literal_prefix
+from wavecrew.models.resources import Claim, Resource, ResourceKind, full, literal_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,18 @@ def insert(tx: sqlite3.Connection, owner: Owner, claims: Iterable[Claim], now: f
 def _prefix(resource: Resource) -> str:
     """What the claim is found by: the path, the folder of a pattern, or the name out of reach of any path."""
     if resource.kind is ResourceKind.NAME:
-        return f"\0{resource.key}"
+        return f"\0{resource.pool[0] if resource.pool else resource.key}"
     return literal_prefix(resource.key) if resource.kind is ResourceKind.GLOB else resource.key
 
 
 def claims_of(tx: sqlite3.Connection, ticket: int) -> tuple[Claim, ...]:
     """The claims of a request, in a fixed order."""
     rows = tx.execute("SELECT kind, key, exclusive FROM claim WHERE ticket = ? ORDER BY key, kind", (ticket,))
-    return tuple(Claim(Resource(ResourceKind(kind), key), bool(exclusive)) for kind, key, exclusive in rows)
+    return tuple(_claim(kind, key, exclusive) for kind, key, exclusive in rows)
+
+
+def _claim(kind: str, key: str, exclusive: int) -> Claim:
+    return Claim(Resource(ResourceKind(kind), key), bool(exclusive))
 
 
 def requests(tx: sqlite3.Connection, where: str = "1", *values: object) -> list[Request]:
@@ -123,10 +127,14 @@ def obstacles(tx: sqlite3.Connection, ticket: int) -> Iterator[Obstacle]:
     """Everything that keeps a request from being granted: colliding claims that are held, or asked for before it."""
     (owner,) = tx.execute("SELECT owner FROM request WHERE ticket = ?", (ticket,)).fetchone()
     for mine in claims_of(tx, ticket):
-        for row in _near(tx, mine.resource, ticket, owner):
-            other, name, label, granted, kind, key, exclusive = row
-            if mine.collides(Claim(Resource(ResourceKind(kind), key), bool(exclusive))):
-                yield Obstacle(other, name, label, mine.resource, bool(granted))
+        near = [
+            (Obstacle(other, name, label, mine.resource, bool(granted)), _claim(kind, key, exclusive))
+            for other, name, label, granted, kind, key, exclusive in _near(tx, mine.resource, ticket, owner)
+        ]
+        if mine.resource.pool is None:
+            yield from (obstacle for obstacle, theirs in near if mine.collides(theirs))
+        elif full(mine, ((obstacle.owner, theirs) for obstacle, theirs in near)):
+            yield from (obstacle for obstacle, _ in near)
 
 
 def _near(

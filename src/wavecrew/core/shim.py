@@ -5,7 +5,7 @@ tree is ended before the next begins; watches the time limit; and leaves a resul
 What it does not know: plans, locks, databases and what an agent's output means. It imports nothing of wavecrew.
 
 The attempt folder is the protocol. Files that the coordinator makes before the start:
-  job.json   cwd, steps, time limit, grace (seconds)
+  job.json   cwd, steps, time limit, grace (seconds), limit of the log (bytes)
   env.json   the environment; removed as soon as it has been read, because it may hold secrets
 Files that the shim makes:
   lock       held with flock for the shim's whole life (and not by its children): proof of life without any pid
@@ -15,6 +15,7 @@ Files that the shim makes:
   exit       the result; written to a temporary name, synced, renamed, folder synced. Absent means lost.
 Files that others make:
   aborted    written by whoever gave the attempt up while it held `lock`; a late shim then refuses to start
+A log that grows beyond its limit keeps its head and its tail, with the cut marked; it may be larger for an instant.
 A SIGTERM to the shim ends the attempt: TERM to the step's group, KILL to everything below after the grace time.
 A second SIGTERM cuts the grace time short.
 
@@ -41,6 +42,7 @@ _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TAIL_POLL_SECONDS = 0.02
 _LOCK_TRIES = 25
+_LOG_POLL_SECONDS = 0.1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -104,6 +106,8 @@ class Attempt:
         os.unlink(folder + "/env.json")
         self.deadline: float | None = None
         self.cause = ""  # "timeout" or "stopped" once the attempt is being ended from outside
+        self.log_limit: int | None = self.job.get("log_limit")
+        self.cut = 0  # bytes taken out of the log so far
         self.hurry = False
         self.strays = 0
 
@@ -225,8 +229,28 @@ class Attempt:
                 self._signal(agent, signal.SIGTERM)
             if kill_at is not None and (self.hurry or now >= kill_at):
                 self._signal(agent, signal.SIGKILL)
+            self._trim_log()
             self._sleep(kill_at, now)
+        self._trim_log()
         return os.waitstatus_to_exitcode(status) if status is not None else -signal.SIGKILL
+
+    def _trim_log(self) -> None:
+        """Cut the middle out of a log that has grown too large. The agent appends to the same file meanwhile; what it
+        writes in that very instant may fall into the cut."""
+        if self.log_limit is None:
+            return
+        log = os.open(self.folder + "/log", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            size = os.fstat(log).st_size
+            if size <= self.log_limit:
+                return
+            head, tail = self.log_limit // 2, self.log_limit // 4
+            end = os.pread(log, tail, size - tail)
+            os.ftruncate(log, head)
+            self.cut += size - head - len(end)
+            os.write(log, f"\n[wavecrew: about {self.cut} bytes were cut out here]\n".encode() + end)
+        finally:
+            os.close(log)
 
     def _signal(self, agent: int, number: int) -> None:
         """To the step's process group, and to those below that left the group."""
@@ -247,6 +271,7 @@ class Attempt:
         else:
             due = [moment for moment in (kill_at, None if self.cause else self.deadline) if moment is not None]
             pause = max(0.0, min(due) - now) if due else 3600.0
+            pause = min(pause, _LOG_POLL_SECONDS) if self.log_limit is not None else pause
         if _wait_signal(pause) == signal.SIGTERM:
             self.hurry = bool(self.cause)
             self.cause = self.cause or "stopped"

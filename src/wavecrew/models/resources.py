@@ -44,6 +44,14 @@ class Resource:
     def __str__(self) -> str:
         return f"{self.key or '.'}/" if self.kind is ResourceKind.TREE else self.key
 
+    @property
+    def pool(self) -> tuple[str, int] | None:
+        """For a counted name such as `slot:gpu/2`: the name of the pool and how many may have a place in it."""
+        if self.kind is not ResourceKind.NAME or not self.key.startswith("slot:"):
+            return None
+        name, slash, places = self.key.partition("/")
+        return name, int(places) if slash else 1
+
 
 @lru_cache(maxsize=262_144)
 def parse_resource(text: str) -> Resource:
@@ -55,6 +63,7 @@ def parse_resource(text: str) -> Resource:
     _refuse_unreadable(text)
     scheme, colon, rest = text.partition(":")
     if colon and scheme in _NAME_SCHEMES and rest:
+        _refuse_odd_places(text)
         return Resource(ResourceKind.NAME, text)
     parts = _inside(text)
     key = "/".join(parts)
@@ -78,6 +87,13 @@ def _refuse_unreadable(text: str) -> None:
         raise InvalidValueError(
             f"control characters in the resource {text!r}", fix="remove the characters that cannot be seen"
         )
+
+
+def _refuse_odd_places(text: str) -> None:
+    """A counted name is `slot:NAME` or `slot:NAME/PLACES`."""
+    name, slash, places = text.partition("/")
+    if name.startswith("slot:") and slash and not (places.isascii() and places.isdigit() and int(places) > 0):
+        raise InvalidValueError(f"{text!r} does not tell how many places there are", fix="write it as slot:gpu/2")
 
 
 def _inside(text: str) -> list[str]:
@@ -218,9 +234,22 @@ class Claim:
     resource: Resource
     exclusive: bool = True
 
+    def places(self, other: Claim) -> int:
+        """How many places two claims on the same pool agree on: the smaller number."""
+        return min(pool[1] for pool in (self.resource.pool, other.resource.pool) if pool is not None)
+
     def collides(self, other: Claim) -> bool:
-        """Whether these two cannot be held at the same time by different owners."""
+        """Whether these two cannot be held at the same time by different owners. Places of a pool are counted
+        elsewhere (`full`); two alone collide only in a pool of one."""
+        if self.resource.pool is not None and other.resource.pool is not None:
+            return self.resource.pool[0] == other.resource.pool[0] and self.places(other) == 1
         return (self.exclusive or other.exclusive) and meets(self.resource, other.resource)
+
+
+def full(mine: Claim, others: Iterable[tuple[_Owner, Claim]]) -> bool:
+    """Whether the pool that a claim wants a place in has none left beside some other owners."""
+    found = list(others)
+    return bool(found) and len({owner for owner, _ in found}) >= min(mine.places(claim) for _, claim in found)
 
 
 class ClaimIndex(Generic[_Owner]):
@@ -244,14 +273,15 @@ class ClaimIndex(Generic[_Owner]):
             if claim.resource.kind is ResourceKind.GLOB:
                 self._globs.append((owner, claim))
             else:
-                self._by_key.setdefault(claim.resource.key, []).append((owner, claim))
-                for folder in _folders(claim.resource.key):
+                key = _place(claim.resource)
+                self._by_key.setdefault(key, []).append((owner, claim))
+                for folder in _folders(key):
                     self._below[folder] = self._below.get(folder, 0) + 1
 
     def discard(self, owner: _Owner) -> None:
         """Forget an owner and all its claims; nothing happens if it has none."""
         for claim in self._claims.pop(owner, ()):
-            key = claim.resource.key
+            key = _place(claim.resource)
             if claim.resource.kind is ResourceKind.GLOB:
                 self._globs.remove((owner, claim))
                 continue
@@ -264,9 +294,13 @@ class ClaimIndex(Generic[_Owner]):
     def in_the_way(self, owner: _Owner, claims: Iterable[Claim]) -> Iterator[tuple[_Owner, Claim, Claim]]:
         """Each obstacle as (other owner, its claim, my claim)."""
         for mine in claims:
-            for other, theirs in self._near(mine.resource):
-                if other != owner and mine.collides(theirs):
-                    yield other, theirs, mine
+            near = ((other, theirs) for other, theirs in self._near(mine.resource) if other != owner)
+            if mine.resource.pool is None:
+                yield from ((other, theirs, mine) for other, theirs in near if mine.collides(theirs))
+                continue
+            beside = [(other, theirs) for other, theirs in near if theirs.resource.pool is not None]
+            if full(mine, beside):
+                yield from ((other, theirs, mine) for other, theirs in beside)
 
     def _near(self, resource: Resource) -> Iterator[tuple[_Owner, Claim]]:
         yield from self._globs
@@ -274,7 +308,7 @@ class ClaimIndex(Generic[_Owner]):
         if resource.kind is ResourceKind.GLOB:
             key = literal_prefix(key)
         elif resource.kind is ResourceKind.NAME:
-            yield from self._by_key.get(key, ())
+            yield from self._by_key.get(_place(resource), ())
             return
         for folder in _folders(key):
             yield from self._by_key.get(folder, ())
@@ -284,6 +318,11 @@ class ClaimIndex(Generic[_Owner]):
             for other, entries in self._by_key.items():
                 if other != key and other.startswith(start):
                     yield from entries
+
+
+def _place(resource: Resource) -> str:
+    """What a claim is filed under."""
+    return resource.key if resource.pool is None else resource.pool[0]
 
 
 def literal_prefix(glob: str) -> str:
