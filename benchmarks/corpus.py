@@ -52,7 +52,7 @@ def plans(folder: Path, formats: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every plan of the formats (letters) with the folder that its paths are relative to."""
     for facts in sorted(folder.glob("*/*/facts.json")):
         for plan in json.loads(facts.read_text(encoding="utf-8"))["plans"]:
-            if plan["format"] in formats:
+            if plan["format"][0] in formats:
                 yield facts.parent, plan
 
 

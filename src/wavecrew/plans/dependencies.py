@@ -455,9 +455,16 @@ def _read_names_beside(head: str, found: _Found) -> None:
     """Names in a list that also holds numbers: `Setup and Phase 3`."""
     pieces = _PIECE.split(_VERBS.sub("", head, count=1))
     for piece in pieces if len(pieces) > 1 else ():
-        words = piece.strip(" .").removeprefix("on ")
-        if words and len(words.split()) <= 4 and not any(character.isdigit() for character in words):
-            found.put(_Mode.HARD, Reference(words, named=True, sure=False))
+        name = piece.strip(" .").removeprefix("on ")
+        if name and len(name.split()) <= 4 and not _NO_NAMES.match(name) and _is_all_words(name):
+            found.put(_Mode.HARD, Reference(name, named=True, sure=False))
+
+
+def _is_all_words(text: str) -> bool:
+    """Whether a text holds neither numbers nor units, so that it can only be a name."""
+    if any(character.isdigit() for character in text):
+        return False
+    return not any(word.casefold() in UNITS or _is_letter_id(word) for word in text.split())
 
 
 _PIECE: Final = re.compile(r"[,，、]|[ ](?:and|und|et|y|e|и|&)[ ]", re.IGNORECASE)

@@ -233,7 +233,7 @@ _STATUS: Final = words(
 )
 _CALENDAR: Final = re.compile(
     r"(?:weeks?|wks?|days?|sprints?|months?|woche|wochen|tag|semaine|semana|неделя|第|q[1-4]|kw|w"
-    r"|d)[ ]?\d{0,4}.{0,24}$",
+    r"|d)[ ]?[\d一二三四五六七八九十].{0,24}$",
     re.IGNORECASE,
 )
 _LABELLED: Final = re.compile(r"[^\W\d_][\w ]{1,20}[:：]")

@@ -108,9 +108,15 @@ def _chosen(document: Document, parts: Sequence[Part]) -> list[Part]:
     if candidates:
         return max(candidates, key=lambda found: (_weight(document, found), -found[0].heading.level))
     plain = _outermost(units.get("", []))
-    if len(plain) > 1 and _ids(plain) > 1 and _weight(document, plain)[0]:
+    if len(plain) > 1 and _ids(plain) > 1 and (_weight(document, plain)[0] or _are_task_lists(document, plain)):
         return plain
     return []
+
+
+def _are_task_lists(document: Document, parts: Sequence[Part]) -> bool:
+    """Whether most of these sections hold items with a check box: work to do, and no mere numbered chapters."""
+    with_boxes = sum(any(_has_box(block) for block in document.blocks[part.start : part.end]) for part in parts)
+    return 2 * with_boxes > len(parts)
 
 
 def _ids(parts: Sequence[Part]) -> int:
@@ -164,13 +170,17 @@ def _bold_items(document: Document) -> list[Part]:
     for position, block in enumerate(row):
         if isinstance(block, Text) and block.opens:
             title = _bold_title(block)
-            if title is not None and (title.unit or starts):
+            if title is not None and (title.unit or starts or _has_box(block)):
                 starts.append((position, block, title))
     if len({title.id for _, _, title in starts}) < 2:
         return []
     depth = min(block.depth for _, block, _ in starts)
     starts = [entry for entry in starts if entry[1].depth == depth]
     return [_item_part(document, row, starts, number) for number in range(len(starts))]
+
+
+def _has_box(block: Block) -> bool:
+    return isinstance(block, Text) and block.item and without_checkbox(block.text) != block.text
 
 
 def _item_part(
