@@ -836,3 +836,15 @@ def test_the_pages_of_a_real_home_are_looked_for(monkeypatch: pytest.MonkeyPatch
     (tmp_path / "xdg" / "wavecrew").mkdir(parents=True)
     (tmp_path / "xdg" / "wavecrew" / "wavecrew.toml").write_text("retries = 9\n")
     assert load(tmp_path, use_files=True).config.retries == 9
+
+
+def test_the_page_about_settings_is_what_the_command_prints() -> None:
+    from pathlib import Path
+
+    from wavecrew.views.config_text import config_reference
+
+    page = Path(__file__).parent.parent / "docs" / "configuration.md"
+    assert page.read_text(encoding="utf-8") == config_reference(), (
+        "renew it: wavecrew config reference > docs/configuration.md"
+    )
+    assert all(f"`{name}`" in config_reference() for name in settings())

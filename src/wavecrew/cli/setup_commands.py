@@ -148,6 +148,16 @@ def config_schema_command() -> int:
     return ExitCode.OK
 
 
+@config.command("reference")
+@with_globals
+def config_reference_command() -> int:
+    """Print a page of Markdown about every setting."""
+    from wavecrew.views.config_text import config_reference
+
+    echo(config_reference().rstrip())
+    return ExitCode.OK
+
+
 @config.command("validate")
 @with_globals
 @pass_globals

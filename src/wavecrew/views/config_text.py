@@ -49,6 +49,24 @@ def config_json(loaded: LoadedConfig) -> str:
     )
 
 
+def config_reference() -> str:
+    """Every setting as a page of Markdown: meaning, range, default, flag and variable."""
+    lines = [
+        "# Configuration",
+        "",
+        "Made by `wavecrew config reference`. A value comes from the weakest of: default, user file, project file",
+        "(`wavecrew.toml`, or `[tool.wavecrew]` in `pyproject.toml`), environment, plan document, flag; a later one",
+        "replaces an earlier one. `wavecrew config show --origin` tells where each value in force was set.",
+        "",
+        "| setting | meaning | allowed | default | flag | variable |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, told in settings().items():
+        cells = (f"`{name}`", told.description, told.allowed, f"`{told.text(told.default)}`", f"`{told.flag}`")
+        lines.append(f"| {' | '.join(cells)} | `{told.variable}` |")
+    return "\n".join(lines) + "\n"
+
+
 def _texts(loaded: LoadedConfig) -> Iterable[tuple[str, str]]:
     return ((name, told.text(getattr(loaded.config, name))) for name, told in settings().items())
 
