@@ -243,10 +243,12 @@ def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> li
         holders = [*state.running, *state.queued, words]
         found += [wait(at, name, words, holder) for holder in holders if holder != name]
         found += [skip(at, name, words, words)]
+        found += [ev.UndeclaredWrites(at=T0 + at, suspects=(name,), paths=(words,))]
         found += [ev.PhaseRefused(at=T0 + at, phase=name, cause=Cause.LOCK, detail=words)]
     for name in state.running:
         number = state.phase_states[name].attempts
         found += [end(at, name, number, "a.py")] * 3
+        found += [ev.AttemptAdopted(at=T0 + at, phase=name, attempt=number)]
         found += [fail(at, name, number, cause=cause, detail=words) for cause in (Cause.CHECK, Cause.EXIT)]
         found += [fail(at, name, number, retry_at=at + 3, detail=words)]
         found += [fail(at, name, number, retry_at=at, outcome=Outcome.LOST, cause=Cause.LOST, detail=words)]

@@ -256,6 +256,8 @@ def test_what_goes_wrong_in_plain_lines() -> None:
         (ev.PhaseRefused(at=T0 + 3, phase="b", cause=Cause.LOCK, detail="x was held"),
          "00:03.0 fail   b two not started: x was held"),
         (start(3, "b", agent="claude"), "00:03.0 start  b two attempt=1 agent=claude"),
+        (ev.UndeclaredWrites(at=T0 + 3, suspects=("a",), paths=("x.py", "y.py")),
+         '00:03.0 audit  a undeclared="x.py y.py"'),
         (wait(3723.4, "b", "a \x1b[31mb", "x\ny"), '1:02:03.4 wait   b two lock="a b" holder="x y"'),
     ],
 )  # fmt: skip
@@ -463,6 +465,18 @@ def test_one_run_in_full() -> None:
     assert "  work      25.2s, 1.68x\n" in text
     assert "     3  06 fuzz      passed        2     5.0s\n" in text
     assert "     4  09 bench     blocked       0        -  blocked by 05\n" in text
+
+
+def test_undeclared_writes_are_told_of_everywhere() -> None:
+    found = ev.UndeclaredWrites(at=T0 + 1, suspects=("a",), paths=("x.py", "y.py", "z.py", "w.py"))
+    events = [*opening(phase("a")), start(0, "a"), found]
+    summary = seen(events, 2)
+    told = "may have changed, undeclared: x.py, y.py, z.py and 1 more"
+    assert f"  audit    a  {told}" in status_text(summary)
+    assert json.loads(status_json(summary))["phases"][0]["undeclared"] == ["x.py", "y.py", "z.py", "w.py"]
+    assert f"  audit         a  {told}" in report_text(replay(events), events)
+    news = [plain_text(line) for line in Region(["a"], 80).news([found], replay(events))]
+    assert news == ["  ! audit   a or somebody outside changed: x.py y.py z.py w.py"]
 
 
 # -- what paced it ----------------------------------------------------------------------------------------------
@@ -694,6 +708,9 @@ def test_the_views_of_any_history_keep_to_their_width_and_steer_nothing(
     texts.append(report_text(state, events, width=width))
     texts += plain(events) + final_lines(summary, dict.fromkeys(state.graph.nodes, "\x1b]0;x"))
     assert [text for text in texts if steers(text)] == []
+    for text, least in ((texts[0], 40), (texts[1], 60), (report_text(state, events, width=width), 40)):
+        lines_ = [line for line in text.splitlines() if not line.startswith(("next:", "      wavecrew"))]
+        assert [line for line in lines_ if cells(line) > max(width, least)] == []
     for text in (status_json(summary), report_json(state, events)):
         assert steers(text) == []
         json.loads(text)

@@ -323,6 +323,17 @@ def test_the_forecast_counts_the_pause_before_a_retry() -> None:
     assert seen(events, 4).left == pytest.approx(13)
 
 
+def test_the_forecast_counts_the_pauses_between_waves() -> None:
+    plan = (phase("a", "", 1), phase("b", "a", 1), phase("c", "b", 1), phase("d", "c", 9))
+    slow = seen([*opening(*plan, settings={"wave_delay_seconds": 5}), start(0, "a")], 0.5)
+    assert slow.left == pytest.approx(23.5)
+    assert slow.forecast is not None
+    assert slow.forecast.wave_delay == 5
+    assert seen([*opening(*plan, settings={"wave_delay_seconds": 0.5}), start(0, "a")], 0.5).left == pytest.approx(11.5)
+    gated = [*opening(*plan, phase("e", "", 20), settings={"gate": "wave", "wave_delay_seconds": 2}), start(0, "e")]
+    assert seen(gated, 0).left == pytest.approx(20 + 2 + 1 + 2 + 1 + 2 + 9)
+
+
 def test_more_agents_at_work_than_the_new_coordinator_allows_are_all_counted() -> None:
     plan = [phase(name, "", 10) for name in "abc"]
     events = [*opening(*plan, agents=3), *(start(0, name) for name in "abc"), charge(5, 2, agents=1)]

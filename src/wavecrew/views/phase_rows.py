@@ -16,6 +16,7 @@ from typing import Final
 from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_words import label, reason_of, seconds
 
 Progress = Mapping[str, tuple[int, int, str]]
@@ -77,6 +78,8 @@ class PhaseRow:
     progress: tuple[int, int, str] | None = None
     waiver: Waiver | None = None
     kept_from: str = ""
+    undeclared: tuple[str, ...] = ()
+    """Files that it may have changed without a claim."""
 
 
 def phase_rows(
@@ -128,6 +131,7 @@ class _Rows:
             progress=self.progress.get(name) if standing is Standing.RUNNING else None,
             waiver=found.waiver,
             kept_from=found.kept_from,
+            undeclared=found.undeclared,
         )
 
     def _standing(self, name: str, found: PhaseState) -> Standing:
@@ -224,9 +228,7 @@ class _Pauses:
     def __init__(self, state: ExecutionState, now: float) -> None:
         self.state = state
         self.now = now
-        delay = state.settings.get("wave_delay_seconds")
-        self.delay = float(delay) if isinstance(delay, int | float) else 0.0
-        self.gate = state.settings.get("gate") == "wave"
+        self.waves = WaveRules.of(state.settings)
         self.stopping = state.settings.get("fail_fast") is True and state.count(PhaseStatus.FAILED) > 0
 
     def reason(self, name: str) -> str:
@@ -236,10 +238,10 @@ class _Pauses:
             return "will not start: a phase failed, and fail_fast is on"
         wave = self.state.graph.wave_of[name]
         before = self.state.wave_starts.get(wave - 1)
-        if self.gate and wave > 1:
+        if self.waves.gate and wave > 1:
             return f"waits for an agent, or for the end of wave {wave - 1}"
-        if before is not None and before + self.delay > self.now:
-            return f"wave {wave} starts in {seconds(before + self.delay - self.now)}"
+        if before is not None and before + self.waves.delay > self.now:
+            return f"wave {wave} starts in {seconds(before + self.waves.delay - self.now)}"
         if len(self.state.running) >= self.state.agent_limit > 0:
             return f"waits for a free agent ({len(self.state.running)} of {self.state.agent_limit} at work)"
         return "starts next"

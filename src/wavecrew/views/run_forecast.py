@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wavecrew.models.contention import ClaimTable
 from wavecrew.models.execution_state import ExecutionState, PhaseState
@@ -16,14 +17,38 @@ from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Estimates, priorities
 from wavecrew.models.simulation import ChainStep, Wait, Workload, simulate
+from wavecrew.views.run_words import chain_words
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """About how many seconds are left, and the chain of phases that takes them."""
+    """About how many seconds are left, and the chain of phases that takes them. If the pauses before the waves take
+    longer than that chain, `wave_delay` is how long such a pause is."""
 
     left: float
     chain: tuple[ChainStep, ...]
+    wave_delay: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaveRules:
+    """The pause before each wave in seconds, and whether a wave waits for the end of the one before it."""
+
+    delay: float
+    gate: bool
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> WaveRules:
+        """The rules in the settings that a run was started with; without a setting there is no pause."""
+        delay = settings.get("wave_delay_seconds")
+        return cls(float(delay) if isinstance(delay, int | float) else 0.0, settings.get("gate") == "wave")
+
+
+def pacing_words(told: Forecast) -> str:
+    """What paces the rest, in words."""
+    if told.wave_delay is not None:
+        return f"the pause of {told.wave_delay:g}s before each wave"
+    return chain_words(told.chain)
 
 
 def forecast(state: ExecutionState, now: float) -> Forecast | None:
@@ -41,7 +66,36 @@ def forecast(state: ExecutionState, now: float) -> Forecast | None:
     if not rests:
         return None
     result = simulate(_workload(state, rests), max(state.agent_limit, len(state.running), 1))
-    return Forecast(result.makespan, _known(state, result.pacing_chain)) if result.makespan > 0 else None
+    by_waves = _with_pauses(state, rests, now)
+    left = max(result.makespan, by_waves)
+    if left <= 0:
+        return None
+    late = by_waves > result.makespan * 1.01
+    chain = _known(state, result.pacing_chain)
+    return Forecast(left, chain, WaveRules.of(state.settings).delay if late else None)
+
+
+def _with_pauses(state: ExecutionState, rests: Mapping[str, float], now: float) -> float:
+    """When the last phase would end with any number of agents and the pauses or barriers between waves."""
+    rules = WaveRules.of(state.settings)
+    if not rules.delay and not rules.gate:
+        return 0.0
+    ends: dict[str, float] = {}
+    opens = 0.0
+    for number, layer in enumerate(state.graph.layers(), start=1):
+        names = [name for name in layer if name in rests]
+        starts: list[float] = []
+        for name in names:
+            ready = max((ends.get(other, 0.0) for other in state.graph.edges[name]), default=0.0)
+            starts.append(0.0 if name in state.running else max(ready, opens))
+            ends[name] = starts[-1] + rests[name]
+        if rules.gate:
+            opens = max([ends[name] + rules.delay for name in names], default=opens)
+        else:
+            known = state.wave_starts.get(number)
+            first = known - now if known is not None else min(starts, default=None)
+            opens = max(0.0, first + rules.delay) if first is not None else 0.0
+    return max(ends.values(), default=0.0)
 
 
 def _known(state: ExecutionState, chain: tuple[ChainStep, ...]) -> tuple[ChainStep, ...]:

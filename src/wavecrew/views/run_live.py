@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-_PAUSE: Final = 0.1  # seconds between two drawings that nobody asked for
+_SMALL: Final = 200  # phases; up to here every event is drawn at once
+_PAUSE: Final = 0.1  # seconds between two drawings of a large plan that nobody asked for
 _STYLES: Final = {
     "good": "green",
     "bad": "bold red",
@@ -86,7 +87,8 @@ class LiveView:
         self._live.start()
 
     def event(self, events: Sequence[Event], state: ExecutionState) -> None:
-        """Show what happened; `state` is the one after it. In a flood of events the region waits for the next tick."""
+        """Show what happened; `state` is the one after it. The region of a large plan does not follow a
+        flood of events, but shows at the next tick what came of it."""
         if not events:
             return
         self._history.add(events)
@@ -98,7 +100,7 @@ class LiveView:
         self._now = max(self._now, events[-1].at)
         lines += self._region().news(events, state)
         self._print(lines)
-        if self._now - self._drawn_at >= _PAUSE:
+        if len(self._labels) <= _SMALL or self._now - self._drawn_at >= _PAUSE:
             self._draw()
 
     def tick(self, now: float, progress: Progress = NO_PROGRESS) -> None:

@@ -16,7 +16,7 @@ from wavecrew.models.execution_state import ExecutionState
 from wavecrew.views.run_history import History
 from wavecrew.views.run_words import clock, in_ascii, label, listed, reason_of, seconds, short
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary, summarize
-from wavecrew.views.terminal_text import one_line, tail
+from wavecrew.views.terminal_text import cells, one_line, tail
 
 TAIL_LINES = 20
 """How many log lines of a failed phase are shown at the end."""
@@ -78,6 +78,9 @@ def _run_words(event: Event, state: ExecutionState, history: History | None) -> 
             return "pause", f"run by={_value(event.by)} {one_line(event.reason)}"
         case ev.RunContinued():
             return "resume", f"run by={_value(event.by)}"
+        case ev.UndeclaredWrites():
+            who = listed(event.suspects) or "nobody at work"
+            return "audit", f"{who} undeclared={_value(listed(event.paths))}"
         case ev.RunStopped():
             totals = _totals(summarize(state, event.at, history=history))
             return "stop", f"run reason={_value(event.reason)} {totals}"
@@ -202,7 +205,7 @@ def _waiter(row: PhaseRow) -> str:
 
 def final_lines(summary: Summary, logs: Mapping[str, str], *, width: int | None = None) -> list[str]:
     """After the end: each failed phase with why and the last lines of its log, then what to do next."""
-    return [*_failures(summary, logs, width), *next_lines(summary)]
+    return [*_failures(summary, logs, width), *next_lines(summary, width)]
 
 
 def _failures(summary: Summary, logs: Mapping[str, str], width: int | None) -> Iterator[str]:
@@ -232,8 +235,8 @@ def missing_lines(summary: Summary, shown: int = 10) -> Iterator[str]:
         yield " " * 17 + f"... and {len(summary.missing) - shown} more"
 
 
-def next_lines(summary: Summary) -> list[str]:
-    """The commands that are likely to come next."""
+def next_lines(summary: Summary, width: int | None = None) -> list[str]:
+    """The commands that are likely to come next. None is ever cut."""
     commands: list[str] = []
     failed = [row for row in summary.of(Standing.FAILED) if row.attempts]
     if failed:
@@ -246,7 +249,13 @@ def next_lines(summary: Summary) -> list[str]:
             commands.append("wavecrew status --watch")
         case RunStatus.SUCCEEDED:
             commands.append("wavecrew report")
-    return [f"next: {' · '.join(commands)}"]
+    lines = [f"next: {commands[0]}"]
+    for command in commands[1:]:
+        if width is not None and cells(lines[-1]) + 3 + cells(command) > width:
+            lines.append(f"      {command}")
+        else:
+            lines[-1] += f" · {command}"
+    return lines
 
 
 def _argument(phase: str) -> str:

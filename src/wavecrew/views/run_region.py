@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
-from wavecrew.views.run_words import UNKNOWN, chain_words, label, listed, reason_of, seconds, short, wrapped
+from wavecrew.views.run_forecast import pacing_words
+from wavecrew.views.run_words import UNKNOWN, label, listed, reason_of, seconds, short, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
 
@@ -95,6 +96,9 @@ class Region:
             case ev.AttemptAdopted():
                 told = f"attempt {event.attempt} is still at work and is looked after again"
                 yield self.line("▶", "adopted", _label(state, event.phase), told, "quiet")
+            case ev.UndeclaredWrites():
+                who = f"{listed(event.suspects)} or " if event.suspects else ""
+                yield self.line("!", "audit", "", f"{who}somebody outside changed: {listed(event.paths)}", "bad")
             case ev.RunPaused():
                 yield self.line("·", "paused", "", f"by {event.by}: nothing new starts until it is continued", "wait")
             case ev.RunContinued():
@@ -174,8 +178,11 @@ class Region:
     def _ready(self, summary: Summary) -> Iterator[Line]:
         ready = summary.of(Standing.READY)
         if ready:
-            ids = listed(tuple(row.id for row in ready), 8)
-            yield self.line("·", "ready", "", f"{ids}  {ready[0].reason.partition('; before:')[0]}", "quiet")
+            groups: dict[str, list[str]] = {}
+            for row in ready:
+                groups.setdefault(row.reason.partition("; before:")[0], []).append(row.id)
+            words = (f"{listed(tuple(names), 6)}  {reason}" for reason, names in groups.items())
+            yield self.line("·", "ready", "", " · ".join(words), "quiet")
 
     def _blocked(self, summary: Summary) -> Iterator[Line]:
         blocked = summary.of(Standing.BLOCKED)
@@ -205,7 +212,7 @@ class Region:
         told = summary.forecast
         if told is None:
             return
-        yield self.line("⇢", "pacing", "", chain_words(told.chain), "quiet")
+        yield self.line("⇢", "pacing", "", pacing_words(told), "quiet")
 
     def bar(self, summary: Summary) -> Line:
         """How far, for how long, and about how long still."""

@@ -14,8 +14,10 @@ from typing import Any, Final
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.views.run_advice import Advice, advice
+from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_history import Attempt, History, LockStretch
 from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
+from wavecrew.views.run_status import undeclared_words
 from wavecrew.views.run_timeline import timeline
 from wavecrew.views.run_words import in_ascii, label, listed, reason_of, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
@@ -63,7 +65,7 @@ def report_text(
         _head(found, width),
         _bars(found, width),
         _pacing(found, width),
-        _faster(found, width),
+        _faster(found, WaveRules.of(state.settings), width),
         _notes(found, width),
     )
     text = "\n".join(line for part in parts for line in part) + "\n"
@@ -123,7 +125,7 @@ _ARROWS: Final = {
 }
 
 
-def _faster(found: _Findings, width: int) -> Iterator[str]:
+def _faster(found: _Findings, rules: WaveRules, width: int) -> Iterator[str]:
     """What the simulation says, with what it says of the run as it was beside it, so that the figures compare."""
     told = found.advice
     if told is None or told.as_it_was <= 0:
@@ -136,7 +138,8 @@ def _faster(found: _Findings, width: int) -> Iterator[str]:
         words.append(f"{told.agents - 1} {'agents' if told.agents > 2 else 'agent'} would do as well")
     lost = (found.summary.elapsed or 0.0) - base
     if lost > max(base * 0.05, 0.5):
-        words.append(f"pauses, start-up and retries took {seconds(lost)} more")
+        pause = f" (wave_delay_seconds is {rules.delay:g})" if rules.delay else ""
+        words.append(f"pauses, start-up and retries took {seconds(lost)} more{pause}")
     yield from wrapped("  to go faster  ", words, width)
 
 
@@ -157,6 +160,8 @@ def _notes(found: _Findings, width: int) -> Iterator[str]:
         row = summary.by_id[attempt.phase]
         why = f"attempt {attempt.number} {attempt.outcome} after {seconds(attempt.lasted(attempt.started))}: "
         yield from _note("tried again", row, why + reason_of(attempt.cause, attempt.detail), width)
+    for row in [row for row in summary.rows if row.undeclared][:_SHOWN]:
+        yield from _note("audit", row, undeclared_words(row), width)
     for row in summary.of(Standing.SKIPPED)[:_SHOWN]:
         yield from _note("waived", row, row.reason.removeprefix("skipped "), width)
     kept: dict[str, list[str]] = {}
@@ -255,6 +260,7 @@ def _phase_data(
         "blocked_by": list(row.blocked_by),
         "waiver": waiver,
         "kept_from": row.kept_from or None,
+        "undeclared": list(row.undeclared),
     }
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from wavecrew.views.run_forecast import pacing_words
 from wavecrew.views.run_plain import missing_lines, next_lines
-from wavecrew.views.run_words import UNKNOWN, chain_words, in_ascii, label, moment, seconds, wrapped
+from wavecrew.views.run_words import UNKNOWN, in_ascii, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
 
@@ -44,8 +45,9 @@ class _Screen:
         yield from self.note()
         for standing, (word, tell) in _SECTIONS.items():
             yield from self.section(self.summary.of(standing), word, tell or self.waiting)
+        yield from self.section([row for row in self.summary.rows if row.undeclared], "audit", undeclared_words)
         yield from self.pace()
-        yield from next_lines(self.summary)
+        yield from next_lines(self.summary, self.width)
 
     def head(self) -> Iterator[str]:
         summary = self.summary
@@ -96,10 +98,11 @@ class _Screen:
         if summary.status is not RunStatus.RUNNING:
             return
         if summary.forecast is None:
-            yield f"  left     {UNKNOWN} (not every phase that is left has an estimate)"
+            why = f"{UNKNOWN} (not every phase that is left has an estimate)"
+            yield from wrapped("  left     ", [why], self.width)
             return
         told = summary.forecast
-        words = [f"about {seconds(told.left)}", f"pacing: {chain_words(told.chain)}"]
+        words = [f"about {seconds(told.left)}", f"pacing: {pacing_words(told)}"]
         yield from wrapped("  left     ", words, self.width, between="  ")
 
 
@@ -110,6 +113,12 @@ def _running(row: PhaseRow) -> str:
     elif row.reason:
         words += f"  {row.reason}"
     return words + (f"  (attempt {row.attempts})" if row.attempts > 1 else "")
+
+
+def undeclared_words(row: PhaseRow) -> str:
+    """Which files a phase may have changed without a claim."""
+    more = f" and {len(row.undeclared) - 3} more" if len(row.undeclared) > 3 else ""
+    return f"may have changed, undeclared: {', '.join(row.undeclared[:3])}{more}"
 
 
 def _failed(row: PhaseRow) -> str:
@@ -204,6 +213,7 @@ def _phase_data(row: PhaseRow) -> dict[str, Any]:
         "progress": step,
         "waiver": waiver,
         "kept_from": row.kept_from or None,
+        "undeclared": list(row.undeclared),
     }
 
 
@@ -242,6 +252,7 @@ def _run_cells(summary: Summary) -> tuple[str, ...]:
 
 def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> str:
     """The screen of `wavecrew runs show`: the status, then what the run was made of, phase by phase."""
+    width = max(width, 60)
     facts = (
         ("plan", f"{summary.plan_name} ({summary.plan_path}) digest {summary.plan_digest[:7]}"),
         ("started", moment(summary.started)),
@@ -254,7 +265,7 @@ def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> 
     lines = list(wrapped(f"run {one_line(summary.run)}  {summary.status}  ", counted_words(summary), width))
     lines += ["  " + cut(f"{name:<10}{words}", width - 2) for name, words in facts]
     lines += ["", *_phase_table(summary, width), ""]
-    return _joined([*lines, *next_lines(summary)], ascii_only)
+    return _joined([*lines, *next_lines(summary, width)], ascii_only)
 
 
 def _phase_table(summary: Summary, width: int) -> Iterator[str]:

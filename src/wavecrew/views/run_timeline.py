@@ -12,6 +12,7 @@ from typing import Final
 
 from wavecrew.models.events import Outcome
 from wavecrew.views.run_history import History
+from wavecrew.views.run_words import wrapped
 from wavecrew.views.terminal_text import cells, pad
 
 ROWS: Final = 40
@@ -50,7 +51,8 @@ def timeline(
     yield f"  {' ' * wide}  {_scale(wall, room)}".rstrip()
     if len(shown) < len(bars):
         yield f"  ... and {len(bars) - len(shown):,} more phases; --json has all"
-    yield "  " + "   ".join(f"{sign} {meaning}" for sign, meaning in _LEGEND.items() if sign in used)
+    legend = [f"{sign} {meaning}" for sign, meaning in _LEGEND.items() if sign in used]
+    yield from wrapped("  ", legend, width, between="   ")
 
 
 def _bars(history: History, pacing: Collection[tuple[str, int]], started: float, wall: float) -> dict[str, list[Bar]]:

@@ -52,6 +52,7 @@ _PLAIN: Final = {
     Cause.LOST: "it died without leaving a result",
     Cause.STOPPED: "stopped",
     Cause.CANCELLED: "cancelled",
+    Cause.AUDIT: "it changed what it had not declared",
 }
 
 
@@ -93,7 +94,7 @@ def moment(at: float | None) -> str:
 def reason_of(cause: Cause, detail: str) -> str:
     """Why an attempt did not succeed. A detail speaks for itself, but for a check, which fails like any command."""
     if not detail:
-        return _PLAIN[cause]
+        return _PLAIN.get(cause, cause.value)
     return f"check: {detail.replace('from: check ', 'from: ', 1)}" if cause is Cause.CHECK else detail
 
 
@@ -127,14 +128,34 @@ def chain_words(steps: Sequence[ChainStep], shown: int = 10) -> str:
 
 
 def wrapped(head: str, words: Sequence[str], width: int, between: str = DOT) -> Iterator[str]:
-    """Words after a heading, in as many lines as they need, each under the first."""
+    """Words after a heading, in as many lines as they need, each under the first. A word that is too long for a line
+    is broken where it has blanks, and cut where it has none."""
     margin = cells(head)
-    line, empty = head, True
+    room = max(8, width - margin)
+    line = ""
     for word in words:
-        more = word if empty else between + word
-        if not empty and cells(line) + cells(more) > width:
-            yield line.rstrip()
-            line, more = " " * margin, word
-        line += cut(more, width - margin) if empty else more
-        empty = False
-    yield line.rstrip()
+        first, *more = _broken(word, room)
+        if line and cells(line) + cells(between) + cells(first) <= room:
+            line += between + first
+        else:
+            if line:
+                yield (head + line).rstrip()
+                head = " " * margin
+            line = first
+        for piece in more:
+            yield (head + line).rstrip()
+            head, line = " " * margin, piece
+    yield (head + line).rstrip()
+
+
+def _broken(word: str, room: int) -> list[str]:
+    if cells(word) <= room:
+        return [word]
+    lines = [""]
+    for part in word.split(" "):
+        short_enough = cut(part, room)
+        if lines[-1] and cells(lines[-1]) + 1 + cells(short_enough) > room:
+            lines.append(short_enough)
+        else:
+            lines[-1] += f" {short_enough}" if lines[-1] else short_enough
+    return lines
