@@ -45,6 +45,8 @@ FURTHER = {
     "grace_seconds": 10,
     "fail_fast": False,
     "gate": "none",
+    "audit": "warn",
+    "put_back": True,
     "env": (),
     "ui": "auto",
     "log_limit_bytes": None,

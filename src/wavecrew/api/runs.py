@@ -107,11 +107,20 @@ class PreparedRun:
         return own + self.workspace.loaded.commands_from_project
 
     @property
+    def variables_from_project(self) -> tuple[str, ...]:
+        """Environment variables that the project, and not the user, wants agents to see."""
+        return self.config.env if self.workspace.loaded.from_project("env") else ()
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether the user has to agree to something that the project brings along."""
+        return bool(self.commands or self.variables_from_project)
+
+    @property
     def consent_digest(self) -> str:
-        """What a consent is about: the commands of the plan and of the project's configuration."""
-        text = (
-            f"{self.request.plan.digest} {self.config.command if self.workspace.loaded.commands_from_project else ()}"
-        )
+        """What a consent is about: the commands of the plan, and what the project's configuration adds to them."""
+        command = self.config.command if self.workspace.loaded.commands_from_project else ()
+        text = f"{self.request.plan.digest} {command} {self.variables_from_project}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
     def execute(self, observe: Observer = lambda events, state: None) -> ExecutionState:

@@ -38,6 +38,7 @@ def open_workspace(
     environ: Mapping[str, str] | None = None,
     config_file: Path | None = None,
     use_files: bool = True,
+    document: Mapping[str, object] | None = None,
 ) -> Workspace:
     """The workspace for a folder: the nearest one above with a state folder, a wavecrew.toml or a git repository,
     else the folder itself. Raises NotFoundError and ConfigError."""
@@ -49,6 +50,7 @@ def open_workspace(
         environ=os.environ if environ is None else environ,
         config_file=config_file,
         use_files=use_files,
+        document=document or {},
     )
     project = any(file.read and file.kind == "project" for file in loaded.files)
     return Workspace(find_workspace(start, loaded.root if project else None), loaded)

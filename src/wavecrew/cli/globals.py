@@ -35,11 +35,17 @@ class Globals:
     color: str = "auto"
     no_input: bool = False
 
-    def workspace(self, **flags: object) -> Workspace:
-        """The workspace for this place, with flags that set settings (None means not given)."""
+    def workspace(self, *, document: Mapping[str, object] | None = None, **flags: object) -> Workspace:
+        """The workspace for this place, with flags that set settings (None means not given) and what a plan sets."""
         from wavecrew.api.workspace import open_workspace
 
-        return open_workspace(self.directory, flags=flags, config_file=self.config_file, use_files=self.use_files)
+        return open_workspace(
+            self.directory,
+            flags=flags,
+            config_file=self.config_file,
+            use_files=self.use_files,
+            document=document,
+        )
 
     def plan(self, workspace: Workspace, given: str | None) -> Plan:
         """The plan that was named, or the configured one; both count from the folder the user stands in."""

@@ -13,8 +13,10 @@ from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity
 
 if TYPE_CHECKING:
     from wavecrew.api.runs import PreparedRun
+    from wavecrew.api.workspace import Workspace
     from wavecrew.core.jobs import Prepared
     from wavecrew.models.execution_state import ExecutionState
+    from wavecrew.models.plan import Plan
 
 _SHOWN_PROMPT = 12
 
@@ -52,8 +54,7 @@ def run(
     """
     from wavecrew.api.runs import RunRequest, prepare_run
 
-    workspace = settings.workspace(**flags)
-    found = settings.plan(workspace, plan)
+    workspace, found = _workspace_and_plan(settings, plan, flags)
     prepared = prepare_run(workspace, RunRequest(found, only, start, until, force))
     for finding in found.diagnostics:
         if finding.severity is Severity.WARNING and not settings.quiet:
@@ -86,8 +87,8 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
     from wavecrew.api.runs import RunRequest, prepare_run
     from wavecrew.views.resumption import resumption_text
 
-    workspace = settings.workspace(**flags)
-    prepared = prepare_run(workspace, RunRequest(settings.plan(workspace, plan)))
+    workspace, found = _workspace_and_plan(settings, plan, flags)
+    prepared = prepare_run(workspace, RunRequest(found))
     if not prepared.taken_up:
         raise NotFoundError(
             "there is no run of this plan, as it is now, to take up", fix="start one with: wavecrew run"
@@ -99,6 +100,13 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
         return ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     return execute(prepared, settings)
+
+
+def _workspace_and_plan(settings: Globals, plan: str | None, flags: dict[str, Any]) -> tuple[Workspace, Plan]:
+    """A plan may bring settings along; flags beat them."""
+    workspace = settings.workspace(**flags)
+    found = settings.plan(workspace, plan)
+    return (settings.workspace(document=found.settings, **flags) if found.settings else workspace), found
 
 
 def execute(prepared: PreparedRun, settings: Globals) -> int:
@@ -126,10 +134,13 @@ def require_consent(prepared: PreparedRun, settings: Globals, *, yes: bool) -> N
     count = prepared.commands
     consent = Consent()
     folder, digest = prepared.workspace.folder, prepared.consent_digest
-    if not count or consent.given(folder, digest):
+    if not prepared.needs_consent or consent.given(folder, digest):
         return
     documents = len({phase.source.file for phase in prepared.open_phases if phase.source and _brings_commands(phase)})
     what = f"{count} command{'s' * (count != 1)} from {documents} document{'s' * (documents != 1)}"
+    shown = prepared.variables_from_project
+    if shown:
+        what += f" and show agents the variables {', '.join(shown)}"
     if not yes:
         if not settings.may_ask:
             raise NeedsHumanError(
