@@ -56,13 +56,8 @@ def test_a_workspace_cannot_bring_its_own_agreement(box: Sandbox) -> None:
     assert not list(box.folder.rglob("consent*"))
     text = kept.read_text()
     kept.unlink()
-    for place in (
-        "consent.json",
-        f"{STATE}/consent.json",
-        ".config/consent.json",
-        ".local/state/wavecrew/consent.json",
-    ):
-        box.write(place, text)
+    for place in ("", f"{STATE}/", ".config/", ".local/state/wavecrew/"):
+        box.write(f"{place}consent.json", text)
     assert _run(box, "--force") == 5
 
 
@@ -89,14 +84,8 @@ def test_a_broken_memory_of_agreements_asks_again(box: Sandbox) -> None:
     _greet(box)
     assert _run(box, "--yes") == 0
     (kept,) = box.home.rglob("consent.json")
-    for text in (
-        "",
-        "[]",
-        "{",
-        '{"/": 3}',
-        json.dumps({str(box.folder): "everything"}),
-        json.dumps({str(box.folder): {}}),
-    ):
+    mine = [json.dumps({str(box.folder): value}) for value in ("everything", {}, None, 7)]
+    for text in ("", "[]", "{", '{"/": 3}', *mine):
         kept.write_text(text)
         assert _run(box, "--force") == 5, text
         assert _run(box, "--force", "--yes") == 0, text
@@ -124,7 +113,7 @@ def test_a_dry_run_tells_what_really_starts_and_writes_nothing(box: Sandbox) -> 
     told = json.loads(box.read("told.json"))
     assert step["argv"][3:] == told["argv"][1:] == ["two words", "$HOME", "t 1", "*"]
     assert job["cwd"] == told["cwd"]
-    assert set(job["environment"]) == set(told["env"]) - {"LC_CTYPE"} | ({"LC_CTYPE"} & set(job["environment"]))
+    assert {*job["environment"], "LC_CTYPE"} == {*told["env"], "LC_CTYPE"}  # Python may add this one to itself
     assert step["stdin"] == told["stdin"]
     assert "The task." in told["stdin"]
 
@@ -142,8 +131,8 @@ def test_the_dry_run_for_people(box: Sandbox) -> None:
 def test_agents_see_only_variables_that_they_may(box: Sandbox) -> None:
     secret = {
         "MY_SECRET_TOKEN": "s3cr3t",
-        "PYTHONPATH": "/nowhere-x",
-        "LD_LIBRARY_PATH": "/nowhere-y",
+        "PYTHONPATH": "/nowhere",
+        "LD_LIBRARY_PATH": "/nowhere",
         "LANG": "C.UTF-8",
     }
     box.plan(phase("a", "env > seen"))
@@ -159,7 +148,7 @@ def test_agents_see_only_variables_that_they_may(box: Sandbox) -> None:
 
 def test_secrets_do_not_stay_in_the_state_folder(box: Sandbox) -> None:
     box.plan(phase("a"), phase("b", "exit 1"))
-    box.run("--env", '["MY_SECRET_TOKEN"]', env={"MY_SECRET_TOKEN": "s3cr3t-value"})
+    box.run("--env", "MY_SECRET_TOKEN", env={"MY_SECRET_TOKEN": "s3cr3t-value"})
     assert sorted(box.ran()) == ["a", "b"]
     files = [path for path in box.folder.rglob("*") if path.is_file()]
     assert files

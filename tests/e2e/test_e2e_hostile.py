@@ -25,8 +25,8 @@ FOLDERS = [
 @pytest.mark.parametrize("name", FOLDERS)
 def test_workspaces_of_any_name(make_box: Callable[[str], Sandbox], name: str) -> None:
     box = make_box(name)
-    box.write("plan/01-a.md", "---\nwrites: [a b.txt]\n---\n# Phase 1: A\n\n```sh run\ntouch 'a b.txt'\n```\n")
-    box.write("plan/02-b.md", "---\nneeds: [1]\n---\n# Phase 2: B\n\n```sh run\ntest -e 'a b.txt' && echo fine\n```\n")
+    box.write("plan/01-a.md", "---\nwrites: [made.txt]\n---\n# Phase 1: A\n\n```sh run\ntouch made.txt\n```\n")
+    box.write("plan/02-b.md", "---\nneeds: [1]\n---\n# Phase 2: B\n\n```sh run\ntest -e made.txt && echo fine\n```\n")
     done = box.run(plan="plan")
     assert done.code == 0, done
     assert box.wavecrew("status").code == 0
@@ -74,7 +74,7 @@ def test_ids_that_are_hostile_to_shells_and_paths(box: Sandbox) -> None:
         command = ["sh", "-c", script, "sh", "{phase}", "{name}"]
         entries.append({"id": name, "name": f"Name {name}"[:180], "needs": needs, "command": command})
     box.plan(*entries)
-    outside = {path for path in box.folder.parent.iterdir()}
+    outside = set(box.folder.parent.iterdir())
     done = box.run("-j4")
     assert done.code == 0, done
     assert sorted(box.read("seen").splitlines()) == sorted(IDS)
@@ -82,7 +82,7 @@ def test_ids_that_are_hostile_to_shells_and_paths(box: Sandbox) -> None:
     assert sorted(given) == sorted([*IDS, *(f"Name {name}"[:180] for name in IDS)])
     assert set(box.statuses().values()) == {"COMPLETED"}
     assert box.read("canary/alive") == "yes"
-    assert {path for path in box.folder.parent.iterdir()} == outside
+    assert set(box.folder.parent.iterdir()) == outside
     assert {path.name for path in box.folder.iterdir()} <= {"canary", "seen", "arguments", "plan.json", ".wavecrew"}
     for command in ("status", "report", "plan"):
         assert box.wavecrew(command, *(["plan.json"] if command == "plan" else [])).code == 0

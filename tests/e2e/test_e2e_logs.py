@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
-from sandbox import MARK, Sandbox, phase, wait_for
+from sandbox import MARK, PATIENCE, Sandbox, phase, wait_for
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -71,13 +70,9 @@ def test_raw_gives_every_byte(box: Sandbox) -> None:
     _printing(box, HOSTILE)
     box.run()
     assert _raw(box) == HOSTILE
-    script = "import subprocess, sys; print(subprocess.run(sys.argv[1:], capture_output=True).stdout.hex())"
-    box.write("hex.py", script)
-    box.plan(phase("look", f"{sys.executable} hex.py {sys.executable} -m wavecrew logs p --raw"), path="look.json")
-    (run,) = [one["run"] for one in box.wavecrew("runs", "list", "--json").json["runs"]]
-    box.run(plan="look.json")
-    shown = box.wavecrew("logs", "p", "--run", run, "--raw")
-    assert shown.code == 0
+    shown = box.start("logs", "p", "--raw")
+    assert shown.process.wait(PATIENCE) == 0
+    assert shown.out_file.read_bytes() == HOSTILE
 
 
 @pytest.mark.parametrize("lines", [(), ("-n", "3")], ids=["all", "the last lines"])
