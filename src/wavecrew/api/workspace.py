@@ -88,4 +88,5 @@ class Consent:
             found = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        entries = found.items() if isinstance(found, dict) else ()
+        return {folder: digests for folder, digests in entries if isinstance(digests, list)}

@@ -16,6 +16,8 @@ from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.plan import digest_of
 from wavecrew.models.schedule import Analysis
+from wavecrew.views.run_words import wrapped
+from wavecrew.views.terminal_text import one_line
 from wavecrew.views.words import duration
 
 
@@ -68,7 +70,7 @@ def _standing(phase: PhaseInfo, state: ExecutionState, run: str) -> list[str]:
     found = state.phase_states[phase.id]
     lines = [f"  in run {run}", f"    status  {found.status}"]
     if found.detail:
-        lines.append(f"    last    {found.detail}")
+        lines += wrapped("    last    ", one_line(found.detail).split(" "), 80, between=" ")
     if found.lock_wait and found.status is PhaseStatus.QUEUED:
         lines.append(f"    waits   for {found.lock_wait.resource}, held by {found.lock_wait.holder}")
     if found.waiver:

@@ -7,6 +7,7 @@ What it does not know: what the commands do.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from wavecrew.cli.globals import Globals, echo, with_globals
-from wavecrew.errors import ExitCode, PlanError, WavecrewError
+from wavecrew.errors import ExitCode, PlanError, PreflightError, WavecrewError
 
 _COMMANDS = {
     "init": ("setup", "Make a first plan, a configuration and an ignore file."),
@@ -130,6 +131,12 @@ def _run() -> int:
         # whoever read our output has enough; let the interpreter find nothing left to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _crash(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush may be what has no room
+        _print(PreflightError(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", fix="free some"))
+        return ExitCode.PREFLIGHT
     except Exception as error:
         return _crash(error)
 

@@ -187,7 +187,10 @@ def _show_job(job: Prepared, wave: int) -> None:
     limit = f"{job.job.timeout:g}s" if job.job.timeout is not None else "none"
     echo(f"{job.phase.id}  {job.phase.name}   wave {wave}, attempt {job.attempt}, agent {job.agent}")
     echo(f"  cwd     {job.job.workspace}")
-    echo(f"  env     {' '.join(sorted(job.job.environment))}")
+    from wavecrew.views.run_words import wrapped
+
+    for line in wrapped("  env     ", sorted(job.job.environment), 80, between=" "):
+        echo(line)
     echo(f"  locks   {locks or 'none'}")
     echo(f"  limit   {limit}")
     for step in job.job.steps:

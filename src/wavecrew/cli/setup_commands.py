@@ -109,6 +109,7 @@ def agents() -> None:
 def agents_list(settings: Globals) -> int:
     """List the installed agents."""
     from wavecrew.api.plans import load_agents
+    from wavecrew.views.run_words import wrapped
 
     known = load_agents()
     if settings.json:
@@ -116,7 +117,8 @@ def agents_list(settings: Globals) -> int:
         return ExitCode.OK
     width = max(len(name) for name in known)
     for name, agent in sorted(known.items()):
-        echo(f"{name:<{width}}  {agent.summary}")
+        for line in wrapped(f"{name:<{width}}  ", agent.summary.split(" "), 80, between=" "):
+            echo(line)
     return ExitCode.OK
 
 
@@ -190,13 +192,16 @@ def doctor(settings: Globals) -> int:
     """Check what a run needs: Python, SQLite, the state folder, disk space, agents. Exits with 8 if something is
     missing."""
     from wavecrew.api.doctor import examine
+    from wavecrew.views.run_words import wrapped
 
     results = examine(settings.workspace())
     if settings.json:
         echo_json({"checks": [{"name": r.name, "ok": r.ok, "detail": r.detail, "fix": r.fix} for r in results]})
     else:
         for result in results:
-            echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name:<14} {result.detail}")
+            head = f"{'ok  ' if result.ok else 'FAIL'}  {result.name:<14} "
+            for line in wrapped(head, result.detail.split(" "), 80, between=" "):
+                echo(line)
             if not result.ok:
                 echo(f"      fix: {result.fix}")
     sys.stdout.flush()
