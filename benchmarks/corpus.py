@@ -60,8 +60,8 @@ def path_of(root: Path, plan: dict[str, Any]) -> Path:
     """The document or folder that a plan is read from."""
     files = sorted({item.get("file") or plan["source"]["paths"][0] for item in plan["items"]})
     if len(files) == 1:
-        return root / files[0]
-    return root / os.path.commonpath([os.path.dirname(file) for file in files])
+        return root / str(files[0])
+    return root / str(os.path.commonpath([os.path.dirname(file) for file in files]))
 
 
 def score(root: Path, plan: dict[str, Any]) -> Score:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wavecrew.errors import NotFoundError, PlanError, WavecrewError
+from wavecrew.errors import Diagnostic, NotFoundError, PlanError, WavecrewError
 from wavecrew.models.plan import Plan
 from wavecrew.plans.reader import read_plan
 
@@ -64,7 +64,7 @@ SINGLE: list[tuple[str, str, str | bytes, str]] = [
     ("deep yaml", "plan.yaml", f"phases: {DEEP}\n", "PlanError"),
     ("broken toml", "plan.toml", "[[phases]\n", "PlanError"),
     ("toml date for an id", "plan.toml", "[[phases]]\nid = 2020-01-01\nname = 'x'\nestimate = 'long'\n", "WC118"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_one_bad_document(tmp_path: Path, name: str, content: str | bytes, expec
     assert len(found[expected].message) < 300
 
 
-def read_or_findings(path: Path) -> tuple:  # type: ignore[type-arg]
+def read_or_findings(path: Path) -> tuple[Diagnostic, ...]:
     try:
         return read_plan(path).diagnostics
     except PlanError as error:
@@ -212,10 +212,58 @@ def test_too_many_documents_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # -- anything at all
 
 _PIECES = st.sampled_from(
-    ["# ", "## Phase 1: ", "## Phase 2", "\n", "\n\n", "**Depends on**: ", "Phase 1", "1-", "(", ")", "[", "](", "`", "```\n", "---\n", "| a | b |\n", "|---|---|\n",
-     "- ", "  ", "    ", "1. ", ">", "id: ", ": ", "{", "}", "&a ", "*a", "阶段", "第", "Estimate: ", "2h", "Files to create:", "src/a.py", "all previous", "\t", "\x00",
-     "\ufeff", "é", "🎯", "-->", "<!--", "~~", "**", "#", "99999999999999999999", "½", "٣", "一"]
-)  # fmt: skip
+    [
+        "# ",
+        "## Phase 1: ",
+        "## Phase 2",
+        "\n",
+        "\n\n",
+        "**Depends on**: ",
+        "Phase 1",
+        "1-",
+        "(",
+        ")",
+        "[",
+        "](",
+        "`",
+        "```\n",
+        "---\n",
+        "| a | b |\n",
+        "|---|---|\n",
+        "- ",
+        "  ",
+        "    ",
+        "1. ",
+        ">",
+        "id: ",
+        ": ",
+        "{",
+        "}",
+        "&a ",
+        "*a",
+        "阶段",
+        "第",
+        "Estimate: ",
+        "2h",
+        "Files to create:",
+        "src/a.py",
+        "all previous",
+        "\t",
+        "\x00",
+        "\ufeff",
+        "é",
+        "🎯",
+        "-->",
+        "<!--",
+        "~~",
+        "**",
+        "#",
+        "99999999999999999999",
+        "½",
+        "٣",
+        "一",
+    ]
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -227,10 +275,9 @@ def test_any_text_gives_a_plan_or_an_error(tmp_path: Path, pieces: list[str], su
     path.write_text("".join(pieces), encoding="utf-8", errors="surrogatepass")
     try:
         plan = read_plan(path)
-    except WavecrewError as error:
-        assert error.reason
-    else:
-        assert isinstance(plan, Plan)
+    except WavecrewError:
+        return
+    assert isinstance(plan, Plan)
 
 
 # -- hostile megabytes: what is asserted is that they are read to the end and stay small
@@ -259,10 +306,6 @@ HOSTILE = {
 def test_hostile_megabytes(tmp_path: Path, name: str) -> None:
     path = tmp_path / "phase-1.md"
     path.write_text(HOSTILE[name])
-    try:
-        plan = read_plan(path)
-    except PlanError as error:
-        assert len(error.reason) < 300
-    else:
-        assert all(len(finding.message) < 400 for finding in plan.diagnostics)
-        assert len(plan.diagnostics) < 1000
+    found = read_or_findings(path)
+    assert all(len(finding.message) < 400 for finding in found)
+    assert len(found) < 1000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -97,9 +99,32 @@ def test_plain_text() -> None:
 # -- beside the oracle
 
 _LINES = st.sampled_from(
-    ["# One", "## Two", "text", "more **text**", "- item", "  - inner", "1. first", "2. second", "> quote", "```", "```sh run", "~~~", "---", "===", "", "", "    code",
-     "| a | b |", "|---|---|", "* star", "  wrapped", "***", "### "]
-)  # fmt: skip
+    [
+        "# One",
+        "## Two",
+        "text",
+        "more **text**",
+        "- item",
+        "  - inner",
+        "1. first",
+        "2. second",
+        "> quote",
+        "```",
+        "```sh run",
+        "~~~",
+        "---",
+        "===",
+        "",
+        "",
+        "    code",
+        "| a | b |",
+        "|---|---|",
+        "* star",
+        "  wrapped",
+        "***",
+        "### ",
+    ]
+)
 
 
 def _oracle(text: str) -> tuple[list[tuple[int, str]], list[str]]:
@@ -107,7 +132,7 @@ def _oracle(text: str) -> tuple[list[tuple[int, str]], list[str]]:
     tokens = parser.parse(text)
     found = [
         (token.map[0] + 1, following.content)
-        for token, following in zip(tokens, tokens[1:], strict=False)
+        for token, following in itertools.pairwise(tokens)
         if token.type == "heading_open" and token.map and token.markup[0] == "#"
     ]
     return found, [token.info.strip() for token in tokens if token.type == "fence"]

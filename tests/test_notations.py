@@ -73,9 +73,27 @@ def test_references(text: str, references: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["None", "none.", "Nothing (first phase)", "N/A", "-", "—", "[]", "No dependencies on other phases", "None (already installed)", "Can start immediately",
-     "无", "없음", "なし", "keine", "Aucune", "Ninguna", "Нет", "none; can run in parallel with Phase 2"],
-)  # fmt: skip
+    [
+        "None",
+        "none.",
+        "Nothing (first phase)",
+        "N/A",
+        "-",
+        "—",
+        "[]",
+        "No dependencies on other phases",
+        "None (already installed)",
+        "Can start immediately",
+        "无",
+        "없음",
+        "なし",
+        "keine",
+        "Aucune",
+        "Ninguna",
+        "Нет",
+        "none; can run in parallel with Phase 2",
+    ],
+)
 def test_none(text: str) -> None:
     found = parse_dependencies(text)
     assert found.none
@@ -84,9 +102,19 @@ def test_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["All previous phases", "All previous phases completed", "all prior stages", "everything above", "Every earlier milestone", "所有之前的阶段", "모든 이전 단계",
-     "Alle vorherigen Phasen", "toutes les étapes précédentes", "Все предыдущие этапы"],
-)  # fmt: skip
+    [
+        "All previous phases",
+        "All previous phases completed",
+        "all prior stages",
+        "everything above",
+        "Every earlier milestone",
+        "所有之前的阶段",
+        "모든 이전 단계",
+        "Alle vorherigen Phasen",
+        "toutes les étapes précédentes",
+        "Все предыдущие этапы",
+    ],
+)
 def test_all_previous(text: str) -> None:
     assert parse_dependencies(text).all_previous
 
@@ -119,11 +147,32 @@ def test_wishes_and_exceptions() -> None:
 @pytest.mark.parametrize(
     ("text", "hours"),
     [
-        ("1.5 hours", 1.5), ("2-3 hours depending on luck", 2.5), ("30m", 0.5), ("45 min", 0.75), ("1h 30m", 1.5), ("0.5 day", 4), ("2 周", 80), ("2-3시간", 2.5),
-        ("30-35 hours total (split)", 32.5), ("1-2 weeks", 60), ("half a day", 4), ("an hour", 1), ("~2h", 2), ("between 2 and 3 hours", 2.5), ("2 person-days", 16),
-        ("PT1H30M", 1.5), ("1 day 4 hours", 12), ("1,5 Stunden", 1.5), ("3 jours", 24), ("4 часа", 4), ("3時間", 3), ("1h-2h", 1.5), ("Week 1 (40 hours)", 40), ("0 hours", 0),
+        ("1.5 hours", 1.5),
+        ("2-3 hours depending on luck", 2.5),
+        ("30m", 0.5),
+        ("45 min", 0.75),
+        ("1h 30m", 1.5),
+        ("0.5 day", 4),
+        ("2 周", 80),
+        ("2-3시간", 2.5),
+        ("30-35 hours total (split)", 32.5),
+        ("1-2 weeks", 60),
+        ("half a day", 4),
+        ("an hour", 1),
+        ("~2h", 2),
+        ("between 2 and 3 hours", 2.5),
+        ("2 person-days", 16),
+        ("PT1H30M", 1.5),
+        ("1 day 4 hours", 12),
+        ("1,5 Stunden", 1.5),
+        ("3 jours", 24),
+        ("4 часа", 4),
+        ("3時間", 3),
+        ("1h-2h", 1.5),
+        ("Week 1 (40 hours)", 40),
+        ("0 hours", 0),
     ],
-)  # fmt: skip
+)
 def test_durations(text: str, hours: float) -> None:
     assert parse_duration(text) == pytest.approx(hours)
 
@@ -190,13 +239,25 @@ def test_paths(text: str, paths: tuple[str, ...], use: Use | None) -> None:
 @pytest.mark.parametrize(
     ("text", "unit", "number", "name"),
     [
-        ("Phase 1: Base", "phase", "1", "Base"), ("✅ **Phase 1: Base** (COMPLETED)", "phase", "1", "Base"), ("Phase 1: Base (Week 1-2)", "phase", "1", "Base"),
-        ("🎯 Step 12a — Wire", "step", "12a", "Wire"), ("Phase 6.1: Icons (INSERTED)", "phase", "6.1", "Icons (INSERTED)"), ("Phase 2 of 6 - Half", "phase", "2", "Half"),
-        ("第1阶段：名称", "phase", "1", "名称"), ("第二阶段：名称", "phase", "2", "名称"), ("1단계: 설계", "phase", "1", "설계"), ("2. Etappe: Bauen", "stage", "2", "Bauen"),
-        ("T012: Parse", "T", "T012", "Parse"), ("1. Setup", "", "1", "Setup"), ("Phase IV: Four", "phase", "4", "Four"), ("Phase One: First", "phase", "1", "First"),
-        ("Phase 4: End - COMPLETED ✅", "phase", "4", "End"), ("PHASE 3 — RELEASE", "phase", "3", "RELEASE"), ("Phase 1 (Foundation)", "phase", "1", "Foundation"),
+        ("Phase 1: Base", "phase", "1", "Base"),
+        ("✅ **Phase 1: Base** (COMPLETED)", "phase", "1", "Base"),
+        ("Phase 1: Base (Week 1-2)", "phase", "1", "Base"),
+        ("🎯 Step 12a — Wire", "step", "12a", "Wire"),
+        ("Phase 6.1: Icons (INSERTED)", "phase", "6.1", "Icons (INSERTED)"),
+        ("Phase 2 of 6 - Half", "phase", "2", "Half"),
+        ("第1阶段：名称", "phase", "1", "名称"),
+        ("第二阶段：名称", "phase", "2", "名称"),
+        ("1단계: 설계", "phase", "1", "설계"),
+        ("2. Etappe: Bauen", "stage", "2", "Bauen"),
+        ("T012: Parse", "T", "T012", "Parse"),
+        ("1. Setup", "", "1", "Setup"),
+        ("Phase IV: Four", "phase", "4", "Four"),
+        ("Phase One: First", "phase", "1", "First"),
+        ("Phase 4: End - COMPLETED ✅", "phase", "4", "End"),
+        ("PHASE 3 — RELEASE", "phase", "3", "RELEASE"),
+        ("Phase 1 (Foundation)", "phase", "1", "Foundation"),
     ],
-)  # fmt: skip
+)
 def test_titles(text: str, unit: str, number: str, name: str) -> None:
     title = parse_title(text)
     assert title is not None
@@ -229,8 +290,17 @@ def test_words_between_number_and_colon_are_a_suffix() -> None:
 
 @pytest.mark.parametrize(
     ("stem", "number"),
-    [("phase-1-x", "1"), ("phase_1", "1"), ("01-title", "01"), ("PHASE-01", "1"), ("260821-phase-1-x", "1"), ("10.1-01-PLAN", "10.1-01"), ("005a-title", "005a"), ("001", "001")],
-)  # fmt: skip
+    [
+        ("phase-1-x", "1"),
+        ("phase_1", "1"),
+        ("01-title", "01"),
+        ("PHASE-01", "1"),
+        ("260821-phase-1-x", "1"),
+        ("10.1-01-PLAN", "10.1-01"),
+        ("005a-title", "005a"),
+        ("001", "001"),
+    ],
+)
 def test_file_names(stem: str, number: str) -> None:
     title = parse_file_name(stem)
     assert title is not None
@@ -256,10 +326,22 @@ def test_names_lose_only_remarks() -> None:
 
 @pytest.mark.parametrize(
     ("label", "kind"),
-    [("Depends on", Kind.DEPENDS), ("🔗 Dependencies", Kind.DEPENDS), ("1. Prerequisites", Kind.DEPENDS), ("前置依赖", Kind.DEPENDS), ("Phase 2 Dependencies", Kind.DEPENDS),
-     ("External Dependencies", Kind.NEITHER), ("Enables", Kind.NEITHER), ("Actual Effort", Kind.NEITHER), ("Est. Time", Kind.ESTIMATE), ("Files to Create/Modify", Kind.WRITES),
-     ("Phase Technical Requirements", None), ("Requirements", None), ("Status", None)],
-)  # fmt: skip
+    [
+        ("Depends on", Kind.DEPENDS),
+        ("🔗 Dependencies", Kind.DEPENDS),
+        ("1. Prerequisites", Kind.DEPENDS),
+        ("前置依赖", Kind.DEPENDS),
+        ("Phase 2 Dependencies", Kind.DEPENDS),
+        ("External Dependencies", Kind.NEITHER),
+        ("Enables", Kind.NEITHER),
+        ("Actual Effort", Kind.NEITHER),
+        ("Est. Time", Kind.ESTIMATE),
+        ("Files to Create/Modify", Kind.WRITES),
+        ("Phase Technical Requirements", None),
+        ("Requirements", None),
+        ("Status", None),
+    ],
+)
 def test_labels(label: str, kind: Kind | None) -> None:
     assert kind_of(label) is kind
 

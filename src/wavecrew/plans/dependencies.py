@@ -144,8 +144,8 @@ def parse_dependencies(text: str, *, identifiers: bool = False) -> Dependencies:
     if _is_identifier(text) and (identifiers or text.casefold().endswith(".md")):
         return _identified(text.strip())
     text = _GLUED.sub(r"\1 \2", text)
-    for clause in _clauses(_without_remarks(text)):
-        _read_clause(clause, found)
+    for number, clause in enumerate(_clauses(_without_remarks(text))):
+        _read_clause(clause, found, is_first=number == 0)
     none = found.none and not found.references and not found.all_previous
     return Dependencies(
         tuple(found.references),
@@ -270,7 +270,7 @@ _TOKEN: Final = re.compile(
     rf"|(?P<slug>(?<![\w.-])#[a-z]+(?:-\w+){{1,8}})"
     rf"|(?P<id>(?<![A-Za-z0-9_.])#?(?:\d{{2,4}}-\d{{2,4}}[a-z]?(?!\w)"
     rf"|\d{{1,9}}(?:\.\d{{1,9}}){{0,5}}(?:[a-zA-Z](?!\w))?(?!\d)(?![a-zA-Z]{{2}})"
-    rf"|[〇一二三四五六七八九十]{{1,2}}(?=阶段|階段|步|(?:[和、,，]|$))))"
+    rf"|[〇一二三四五六七八九十]{{1,2}}(?=阶段|階段|步|(?:[和、,，]|$))|(?:(?<=阶段)|(?<=階段)|(?<=步骤))[〇一二三四五六七八九十]{{1,2}}))"
     rf"|(?P<span>(?:[ ]?(?:-|–|—|~|～|〜|\.\.\.?|…)[ ]?|[ ](?:to|through|thru|until|bis|à|a|hasta|até|по|до|至|到)[ ]"
     rf"|[至到])(?=(?:(?:{_UNIT_PATTERN})[ ]?)?#?[A-Z]{{0,4}}-?\d))"
     r"|(?P<joint>[ ]?(?:,|/|&|\+|、|，|·|\|)[ ]?(?:(?:and|or|und|oder|et|ou|y|e|и)[ ])?|[ ](?:and|or|und|oder|et|ou|y"
@@ -303,11 +303,22 @@ _FILLERS: Final = frozenset(
 )
 
 
-def _read_clause(clause: str, found: _Found) -> None:
+_ASIDE: Final = re.compile(
+    r"\b(?:(?:is|are|remains?|stays?) (?:un|in|not|parallel|optional|separate)"
+    r"|(?:can|may|will|could) (?:run|start|proceed|follow|begin|be))",
+    re.IGNORECASE,
+)
+
+
+def _read_clause(clause: str, found: _Found, *, is_first: bool) -> None:
     if _NONE.match(clause):
         found.none = True
+    verb = _VERBS.match(clause)
+    clause = clause[verb.end() :] if verb else clause
     before = len(found.references) + len(found.soft) + len(found.excepted)
     switches = _switches(clause)
+    if not is_first and _ASIDE.search(clause):
+        return
     first_switch = switches[0][0] if switches else len(clause)
     scan = _Scan(found, _is_pure(clause))
     for kind, value, start in _tokens(clause):

@@ -61,6 +61,8 @@ class DependencyField:
     statements: list[Statement]
     container: int = 0
     binding: bool = False
+    quiet: bool = False
+    """Whether the label is an everyday word (`After`, `Needs`), so that words which name no phase mean nothing."""
 
 
 _NOWHERE: Final = Place()

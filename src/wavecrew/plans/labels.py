@@ -30,12 +30,13 @@ class Kind(Enum):
 
 _LABELS: Final = {
     Kind.DEPENDS: """
-        depends on; depends; depend on; depends upon; dependent on; dependency; dependencies; dep; deps
-        prerequisite; prerequisites; prereq; prereqs; pre-requisites; pre-requisite; preconditions; requires
-        require; required; required phases; requires phases; blocked by; blockers; blocker; blocked on; needs
-        after; must come after; start after; starts after; run after; runs after; follows; preceded by; predecessor
-        predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on; depends_on
-        blocked_by; upstream; prior phases; previous phases; required before start; entry criteria
+        depends on; depends; depend on; cannot start until; cannot begin until; can start after
+        can only start after; can begin after; can start once; depends upon; dependent on; dependency; dependencies
+        dep; deps; prerequisite; prerequisites; prereq; prereqs; pre-requisites; pre-requisite; preconditions
+        requires; require; required; required phases; requires phases; blocked by; blockers; blocker; blocked on
+        needs; after; must come after; start after; starts after; run after; runs after; follows; preceded by
+        predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on
+        depends_on; blocked_by; upstream; prior phases; previous phases; required before start; entry criteria
         dependencies & prerequisites; dependencies on other phases; 依赖; 依赖项; 依赖关系; 前置依赖; 前置条件
         前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ
         先行タスク; 前提フェーズ; 의존성; 의존; 의존 관계; 선행 조건; 선행 단계; 선행 작업; 전제 조건; 선행조건
@@ -163,11 +164,12 @@ _BOLD: Final = re.compile(
     r"(?P<mark>\*\*|__)(?P<label>[^*_\n|]{1,70}?)(?P<inner>[:：]?)[ ]?(?P=mark)[ ]?(?P<outer>[:：]?)"
 )
 _PLAIN: Final = re.compile(
-    r"[^\w(\[]{0,8}[*_]?(?P<label>[^\s:：|*`][^:：|*`]{0,60}?)[*_]?[ ]?[:：](?=[ *`(\[/]|$|[^\x00-\x7f])(?!//)"
+    r"[^\w(\[]{0,8}[*_]?(?P<label>[^\s:：|*`][^:：|*`]{0,60}?)[*_]?[ ]?[:：](?=[ *_`(\[/]|$|[^\x00-\x7f])(?!//)"
 )
 _WORDED: Final = re.compile(
-    r"(?:depends on|dependent on|blocked by|requires|prerequisite is|must follow|hängt ab von|dépend de|depende de"
-    r"|зависит от|依赖)(?:[ ]|(?=\S))",
+    r"(?:this (?:phase|step|task|stage|milestone|sprint) )?"
+    r"(?:can(?:not)? (?:only )?(?:start|begin) (?:until|after|once)|builds on|depends on|dependent on|blocked by"
+    r"|requires|prerequisite is|must follow|hängt ab von|dépend de|depende de|зависит от|依赖)(?:[ ]|(?=\S))",
     re.IGNORECASE,
 )
 

@@ -74,6 +74,7 @@ _MAX_NESTING: Final = 20
 _HEADING: Final = re.compile(r"(#{1,6})(?:[ ]|$)")
 _ITEM: Final = re.compile(r"(?:[-*+]|\d{1,9}[.)])(?=[ ]|$)")
 _CODE_INDENT: Final = 4
+_TAGS: Final = ("</", "<details", "<summary", "<div", "<br", "<hr", "<img", "<p>", "<p ")
 
 
 def blocks(text: str) -> tuple[Block, ...]:
@@ -122,6 +123,9 @@ class _Scanner:
             return number + 1
         if content.startswith("<!--"):
             return self._skip_comment(number)
+        if content.startswith(_TAGS):
+            self.paragraph = -1
+            return number + 1
         return self._block(number, content, indent, quotes, item=False)
 
     def _leave_items(self, indent: int, content: str) -> None:

@@ -104,7 +104,7 @@ def _chosen(document: Document, parts: Sequence[Part]) -> list[Part]:
     candidates = [
         _outermost(unit_parts) for unit, unit_parts in units.items() if unit and not _is_note_only(unit_parts)
     ]
-    candidates = [candidate for candidate in candidates if candidate]
+    candidates = [found for found in candidates if found and (_is_set_apart(found) or _weight(document, found)[0])]
     if candidates:
         return max(candidates, key=lambda found: (_weight(document, found), -found[0].heading.level))
     plain = _outermost(units.get("", []))
@@ -123,9 +123,14 @@ def _ids(parts: Sequence[Part]) -> int:
     return len({(part.title.id, part.title.suffix) for part in parts})
 
 
+def _is_set_apart(parts: Sequence[Part]) -> bool:
+    """Whether these headings say by their form that they are units: `Phase 1`, or `T1: Title` with a colon."""
+    return not parts[0].title.unit.isupper() or any(part.title.separated for part in parts)
+
+
 def _is_note_only(parts: Sequence[Part]) -> bool:
     """Whether no heading of a unit sets its name apart: `Phase 5 notes`, `H2 results`."""
-    return not any(part.title.separated for part in parts) and (parts[0].title.unit.isupper() or len(parts) == 1)
+    return not any(part.title.separated for part in parts) and len(parts) == 1
 
 
 def _outermost(parts: Sequence[Part]) -> list[Part]:
@@ -203,7 +208,8 @@ def _bold_title(block: Text) -> Title | None:
     else:
         return None
     title = parse_title(bold)
-    if title is None or not ((title.separated and title.name) or rest.startswith((":", " -", " –", " —"))):
+    listed = title is not None and title.unit.isupper() and _has_box(block)
+    if title is None or not (listed or (title.separated and title.name) or rest.startswith((":", " -", " –", " —"))):
         return None
     name, notes = clean_name(title.name or rest.strip(" :-–—"))
     remarks = tuple(part.rstrip(")") for part in rest.split("(")[1:])

@@ -20,6 +20,7 @@ from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.labels import Kind, kind_of, normal_label
 from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, plain_text
 from wavecrew.plans.notations import UNITS, Title, clean_name, loose_id, parse_title
+from wavecrew.plans.paths import read_paths
 from wavecrew.plans.wordlists import words
 
 TABLE: Final = -10
@@ -47,7 +48,9 @@ def remarks(file: str, row: Sequence[Block], skip: Iterable[tuple[int, int]] = (
         elif isinstance(block, Fence):
             found.extend(_fence(file, block))
         else:
-            found.extend(_sentence(file, block))
+            line = row[position]
+            said = list(_sentence(file, block)) if block.text else []
+            found.extend(said or _arrows(file, [line.text] if isinstance(line, Text) else [], block.line))
     return found
 
 
@@ -76,7 +79,9 @@ def table_rows(file: str, table: Table) -> list[Draft]:
     if key is None:
         return []
     kinds = {column: kind_of(plain_text(cell)) for column, cell in enumerate(table.header) if column != key}
-    name = next((column for column, label in enumerate(labels) if label in _NAME_COLUMNS), None)
+    name = next(
+        (at for at, label in enumerate(labels) if at != key and (label in _NAME_COLUMNS or label in UNITS)), None
+    )
     found = []
     for row in table.rows[:_MAX_ROWS]:
         draft = _row_draft(Place(file, row.line, 1), row.cells, key, labels[key], name)
@@ -116,6 +121,8 @@ def _row_values(draft: Draft, cells: Sequence[str], kinds: dict[int, Kind | None
         if kind is Kind.DEPENDS and text:
             meaning = parse_dependencies(cells[column])
             draft.dependencies.append(DependencyField([Statement(meaning, text, draft.place)], TABLE))
+        elif kind is Kind.WRITES and text:
+            draft.add_paths(draft.outputs, read_paths(cells[column]).paths)
         elif kind is Kind.ESTIMATE and draft.estimate is None:
             title = header[column].casefold()
             bare = (

@@ -164,7 +164,9 @@ def _from_documents(where: Path, phases: Sequence[Document], others: Sequence[Do
     drafts = sorted((draft_of_document(document, findings) for document in phases), key=plan_order)
     said = [remark for document in others for remark in remarks(document.shown, document.blocks)]
     stems = {document.stem.casefold(): document for document in others}
-    name = next((_title(stems[stem]) for stem in ("readme", "plan", "overview", "0-overview") if stem in stems), "")
+    name = next(
+        (_title(stems[stem]) for stem in ("readme", "plan", "overview", "0-overview", "index") if stem in stems), ""
+    )
     return _Raw(name or where.absolute().name, drafts, said)
 
 

@@ -310,7 +310,7 @@ def _tell_soft(meaning: Dependencies, statement: Statement, index: Index, draft:
 
 def _tell_externals(fields: Iterable[DependencyField], index: Index, draft: Draft, findings: Findings) -> None:
     for part in fields:
-        for statement in part.statements:
+        for statement in () if part.quiet else part.statements:
             if (
                 statement.words
                 and not _speaks(statement, index, draft)

@@ -54,8 +54,8 @@ def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
 def _add_dependencies(draft: Draft, field: Field, file: str) -> None:
     statements = [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
     weak = normal_label(field.label) in _WEAK_LABELS or (not field.heading and field.depth > 0)
-    if statements and (not weak or any(statement.meaning.stated for statement in statements)):
-        draft.dependencies.append(DependencyField(statements, field.container))
+    if statements:
+        draft.dependencies.append(DependencyField(statements, field.container, quiet=weak))
 
 
 def _statement(entry: Entry, file: str) -> Statement:
