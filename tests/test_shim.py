@@ -417,4 +417,5 @@ def test_a_shim_says_who_it_is_while_it_holds_its_lock(tmp_path: Path) -> None:
         assert json.loads((folder / "started").read_text())["ticks"] == shim.start_ticks(process.pid)
         assert is_locked(folder / "lock")
         assert os.getsid(process.pid) == process.pid
-    assert not is_locked(folder / "lock")
+    # a child that was forked a moment ago has the lock as well until it becomes the agent, or sees that it is alone
+    eventually(lambda: not is_locked(folder / "lock"))

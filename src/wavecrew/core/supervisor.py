@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wavecrew.core.attempts import Fate, fate_of, shim_pid, strays_of
+from wavecrew.core.attempts import Fate, fate_of, shim_pid, strays_of, tidy
 from wavecrew.core.liveness import is_locked
 
 _POLL_SECONDS: Final = 0.1
@@ -71,21 +71,26 @@ class Supervisor:
     def _open_channel(self) -> socket.socket:
         if self._channel is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                self._nursery = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_SHIM), "--serve"],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    close_fds=True,
-                )
+            try:
+                with theirs:
+                    self._nursery = subprocess.Popen(
+                        [sys.executable, "-I", "-S", str(_SHIM), "--serve"],
+                        stdin=theirs.fileno(),
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        close_fds=True,
+                    )
+            except OSError:
+                ours.close()
+                raise
             ours.setblocking(False)
             self._channel = ours
             asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
         return self._channel
 
     def _hear(self) -> None:
-        """Read what shims say: `PID FOLDER` when one has taken charge, `-CODE FOLDER` when it may not."""
+        """Read what shims say: `PID FOLDER` when one has taken charge, `-CODE FOLDER` when it may not; and the
+        nursery: `0 FOLDER` when one has ended."""
         while self._channel is not None:
             try:
                 message = self._channel.recv(65536)
@@ -181,8 +186,7 @@ class Supervisor:
 
 async def sweep(folder: Path, *, patience: float = 5.0) -> bool:
     """Kill what a lost attempt left behind. Tells whether nothing of it is alive any more."""
-    with contextlib.suppress(OSError):
-        (folder / "env.json").unlink()  # its shim may have died before it could do that
+    tidy(folder)
     for _ in range(max(1, int(patience / _SWEEP_SECONDS))):
         left = strays_of(folder)
         if not left:
