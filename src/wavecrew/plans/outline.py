@@ -152,11 +152,13 @@ def _outermost(parts: Sequence[Part]) -> list[Part]:
 def _weight(document: Document, parts: Sequence[Part]) -> tuple[int, int, int]:
     """How much these parts look like the units of a plan: fields of their own, files or times, and how many."""
     depends = told = 0
+    unit = parts[0].title.unit if parts else ""
+    telling = {Kind.DEPENDS, Kind.ESTIMATE} | ({Kind.WRITES} if unit and not unit.isupper() else set())
     for part in parts[:400]:
         contents = _own_contents(document, part)
         kinds = {field.kind for field in contents.fields if not field.inner and (field.entries or field.heading)}
         depends += Kind.DEPENDS in kinds
-        told += bool(kinds & {Kind.DEPENDS, Kind.ESTIMATE, Kind.WRITES})
+        told += bool(kinds & telling)
     several = 1 if _ids(parts) > 1 else 0
     return (2 if depends else 1 if told else 0) if several or depends else 0, several, 0
 

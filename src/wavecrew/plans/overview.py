@@ -50,7 +50,9 @@ def remarks(file: str, row: Sequence[Block], skip: Iterable[tuple[int, int]] = (
         else:
             line = row[position]
             said = list(_sentence(file, block)) if block.text else []
-            found.extend(said or _arrows(file, [line.text] if isinstance(line, Text) else [], block.line))
+            found.extend(said)
+            if not said and isinstance(line, Text) and _TEXT_ARROW.search(line.text[:_LONGEST]):
+                found.extend(_arrows(file, [line.text], line.line))
     return found
 
 
