@@ -81,8 +81,8 @@ class PreparedRun:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether all that was asked for is done already."""
-        return self.state.succeeded
+        """Whether all that was asked for is done already, and its end recorded."""
+        return self.state.succeeded and self.state.end_time is not None
 
     @property
     def open_phases(self) -> tuple[PhaseInfo, ...]:
@@ -157,9 +157,8 @@ class PreparedRun:
 
     def _open_history(self, store: Store) -> None:
         plan = self.request.plan
-        store.create_run(self.run, at=time.time(), plan=_plan_key(self.workspace, plan), digest=plan.digest)
-        with store.transaction() as tx:
-            store.append(tx, self.run, self.events)
+        key = _plan_key(self.workspace, plan)
+        store.create_run(self.run, at=time.time(), plan=key, digest=plan.digest, events=self.events)
 
 
 async def _with_signals(engine: Engine) -> ExecutionState:

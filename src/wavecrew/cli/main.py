@@ -46,6 +46,20 @@ _COMMANDS = {
 }
 """Each command with the module of this package that holds it, so that `--help` loads none of them."""
 
+_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT))
+_NO_BUGS = _NO_SPACE | {
+    errno.EIO,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOLCK,
+    errno.ENOMEM,
+    errno.ENOBUFS,
+    errno.EAGAIN,
+}
+"""What the machine may refuse at any moment; all other errors of the system that get this far are ours."""
+
 
 class _Commands(click.Group):
     def list_commands(self, _: click.Context) -> list[str]:
@@ -132,10 +146,12 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _NO_BUGS:
             return _crash(error)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush may be what has no room
-        _print(PreflightError(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", fix="free some"))
+        if error.errno in _NO_SPACE:  # what is left to flush may be what has no room
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        fix = "free some" if error.errno in _NO_SPACE else "look at the disk and at the limits (ulimit -a), then go on"
+        _print(PreflightError(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", fix=fix))
         return ExitCode.PREFLIGHT
     except Exception as error:
         return _crash(error)

@@ -170,13 +170,19 @@ def _give_up(folder: Path) -> bool:
         if (folder / "started").exists():
             return False
         (folder / "aborted").touch(mode=0o600)
-        with contextlib.suppress(FileNotFoundError):
-            (folder / "env.json").unlink()
+        tidy(folder)
     except BlockingIOError:
         return False
     finally:
         os.close(descriptor)
     return True
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a shim that is dead was about to remove or to finish: the environment, and half-written files."""
+    for left in (folder / "env.json", *folder.glob("*.tmp")):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def strays_of(folder: Path) -> list[int]:

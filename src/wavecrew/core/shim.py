@@ -332,13 +332,19 @@ def _refuse(folder: str, code: int, tell: Callable[[str], None] | None) -> int:
 
 def serve(channel: socket.socket) -> None:
     """The nursery: fork a shim for each attempt folder that arrives, until the coordinator's end is closed."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps finished shims
+    shims: dict[int, bytes] = {}
+    signal.signal(signal.SIGCHLD, lambda *_: _reap_shims(shims, channel))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         message = channel.recv(65536)
         if not message:
             return
-        if os.fork() == 0:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # so that no shim ends before it is known
+        pid = os.fork()
+        if pid:
+            shims[pid] = message
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        else:
             code = BROKEN
             try:
                 code = run_attempt(os.fsdecode(message), partial(_tell, channel))
@@ -346,6 +352,15 @@ def serve(channel: socket.socket) -> None:
                 if code == BROKEN:  # a full disk, say; nothing is told twice, because the first word closes the channel
                     _tell(channel, f"-{BROKEN} {os.fsdecode(message)}")
                 os._exit(code)
+
+
+def _reap_shims(shims: dict[int, bytes], channel: socket.socket) -> None:
+    """Say of each shim that it has ended: one that was killed may not have told that it had begun."""
+    try:
+        while (ended := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            channel.send(b"0 " + shims.pop(ended))
+    except OSError:
+        pass  # no more children; or the coordinator is gone
 
 
 def _tell(channel: socket.socket, text: str) -> None:

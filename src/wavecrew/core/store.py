@@ -170,13 +170,14 @@ class Store:
 
     # -- runs and events
 
-    def create_run(self, run: str, *, at: float, plan: str, digest: str) -> None:
-        """Enter a run into the list. Raises StoreError if the id is taken."""
+    def create_run(self, run: str, *, at: float, plan: str, digest: str, events: Iterable[Event] = ()) -> None:
+        """Enter a run into the list, together with its first events. Raises StoreError if the id is taken."""
         with self.transaction() as tx:
             number = tx.execute("SELECT coalesce(max(number), 0) + 1 FROM run").fetchone()[0]
             tx.execute(
                 "INSERT INTO run(id, number, created, plan, digest) VALUES(?,?,?,?,?)", (run, number, at, plan, digest)
             )
+            self.append(tx, run, events)
 
     def runs(self) -> list[RunRow]:
         """All runs of this workspace, newest first."""
