@@ -14,9 +14,25 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from wavecrew.plans.dependency_tokens import TOKEN, VERSION, tokens
+from wavecrew.plans.dependency_words import (
+    ALL,
+    AMOUNTS,
+    ASIDE,
+    DASH_ONLY,
+    EXCEPT,
+    FILLERS,
+    NEW_THOUGHT,
+    NO_NAMES,
+    NONE,
+    OFF,
+    PREVIOUS,
+    SOFT,
+    VERBS,
+)
 from wavecrew.plans.markdown import link_targets, plain_text
 from wavecrew.plans.notations import UNITS
-from wavecrew.plans.wordlists import numbered, words
+from wavecrew.plans.wordlists import numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,56 +76,6 @@ class Dependencies:
 
 
 _LONGEST: Final = 2000
-_NONE: Final = re.compile(
-    r"(?:none|nothing|n/?a|nil|null|no one|not applicable|no (?:phase |task |hard |prior |previous |other |blocking "
-    r"|upstream )*"
-    r"(?:dependenc(?:y|ies)|prerequisites?|blockers?|phases?|tasks?|requirements)|independent|standalone|self-contained"
-    r"|(?:can )?start(?:s)? (?:immediately|anytime|right away|now)|immediately|first phase|无|無|没有|沒有|不依赖"
-    r"|없음|없다|무|なし|ナシ|特になし"
-    r"|keine?(?:r|n)?|aucune?|rien|ningun[oa]?|nada|nenhuma?|nessun[oa]?|нет|отсутствуют|ничего|unabhängig"
-    r"|\[\])(?![\w/]|[ ]?\d)",
-    re.IGNORECASE,
-)
-_DASH_ONLY: Final = frozenset({"-", "–", "—", "--", "---", "[]", "∅", "ø", "✗", "❌", "x"})
-_ALL: Final = re.compile(
-    r"\b(?:all|every|each|everything|any)\b(?=[^,;]{0,40}\b(?:previous|prior|preceding|earlier|above|before|foregoing"
-    r"|phases?|stages?"
-    r"|milestones?|steps?|tasks?|stories|sprints?|epics?|story)\b)(?![^,;]{0,16}\bfiles?\b)"
-    r"|\b(?:previous|prior|preceding|earlier|above) (?:phases|stages|milestones|steps|tasks|stories|sprints|parts)\b"
-    r"|\b(?:the|desired|targeted) (?:user )?stories\b"
-    r"|\beverything above\b|\ball of the above\b"
-    r"|(?:所有|全部|前面|之前)[^,，;；]{0,6}(?:阶段|階段|步骤|任务)|모든 ?(?:이전 )?(?:단계|작업)|이전 ?모든|이전"
-    r" 단계 ?(?:모두|전체)|이전 단계들|(?:すべて|全て|全)の?(?:前の?)?(?:フェーズ|段階|タスク|ステップ)"
-    r"|\balle(?:n|r)? (?:vorherigen|vorigen|vorangehenden|bisherigen|früheren|phasen|etappen|schritte)|\btoutes? les"
-    r" (?:phases|étapes)"
-    r"|\btod[oa]s l?[oa]s (?:fases|etapas|pasos|passos)|\bвсе(?:х)? (?:предыдущ|этап|фаз|шаг)",
-    re.IGNORECASE,
-)
-_PREVIOUS: Final = re.compile(
-    r"\b(?:the )?(?:previous|prior|preceding) (?:phase|stage|milestone|step|task|sprint|part)\b|上一?个?(?:阶段|步骤)"
-    r"|이전 단계|前の?フェーズ"
-    r"|\b(?:vorherige|vorige)[nr]? (?:phase|etappe|schritt)|\b(?:phase|étape) précédente|\bпредыдущ(?:ий|его|ая|ей)"
-    r" (?:этап|фаз|шаг)",
-    re.IGNORECASE,
-)
-_OFF: Final = re.compile(
-    r"\b(?:not|no|nor|without|independent(?:ly)? (?:of|from)|in parallel|parallel(?:i[sz]able)? (?:with|to)|parallel"
-    r"|concurrent(?:ly)?|alongside"
-    r"|before|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)"
-    r"|except(?: for)?|excluding"
-    r"|nicht|keine|unabhängig|vor|ohne|sauf|sans|avant|indépendante?|sin|antes|excepto|independiente|sem|exceto|кроме"
-    r"|без|до|независим\w*|не)\b"
-    r"|不依赖|无需|独立|并行|之前可|除了?|병렬|독립|並行|独立|以外",
-    re.IGNORECASE,
-)
-_EXCEPT: Final = re.compile(r"(?:except|excluding|sauf|excepto|exceto|кроме|除|以外)", re.IGNORECASE)
-_SOFT: Final = re.compile(
-    r"\b(?:ideally|preferabl[ye]|pointless before|optional(?:ly)?|nice to have|recommended|soft|if possible|benefits?"
-    r" from|helpful"
-    r"|better after|idealerweise|empfohlen|optionnel\w*|idéalement|opcional\w*|idealmente|желательно)\b|可选|建议"
-    r"|最好|선택|권장|任意|推奨",
-    re.IGNORECASE,
-)
 
 
 class _Mode(Enum):
@@ -139,7 +105,7 @@ def parse_dependencies(text: str, *, identifiers: bool = False) -> Dependencies:
     """What a short text says. With `identifiers` (an entry of a list in front matter) a single word is an id."""
     text = _prepared(text[:_LONGEST])
     found = _Found()
-    if text.strip() in _DASH_ONLY:
+    if text.strip() in DASH_ONLY:
         return Dependencies(none=True)
     if _is_identifier(text) and (identifiers or text.casefold().endswith(".md")):
         return _identified(text.strip())
@@ -176,12 +142,12 @@ _GLUED: Final = re.compile(r"(?<!\w)(phase|milestone|stage|step|task|sprint|stor
 
 def _is_identifier(text: str) -> bool:
     bare = text.strip()
-    return bool(bare) and not any(character in " \t,;()" for character in bare) and not _NONE.fullmatch(bare)
+    return bool(bare) and not any(character in " \t,;()" for character in bare) and not NONE.fullmatch(bare)
 
 
 def _identified(text: str) -> Dependencies:
     text = text.removeprefix("#")
-    if _VERSION.fullmatch(text):
+    if VERSION.fullmatch(text):
         return Dependencies(external=(text,))
     return Dependencies((Reference(text, named=not any(character.isdigit() for character in text)),))
 
@@ -211,7 +177,7 @@ def _without_remarks(text: str) -> str:
             kept.append(inside)
         elif _holds_list(inside) and not _ends_with_reference("".join(kept)):
             kept.append(f" {inside} ")
-        elif _SOFT.match(inside.strip()):
+        elif SOFT.match(inside.strip()):
             kept.append(_SOFT_MARK)
         position = end + 1
     return "".join(kept)
@@ -230,15 +196,15 @@ def _closing(text: str, start: int) -> int:
 
 def _holds_list(text: str) -> bool:
     """Whether a text is nothing but references: `1-4`, `Phase 2`, `#3, #5`."""
-    rest = _TOKEN.sub(
+    rest = TOKEN.sub(
         lambda found: "" if found.lastgroup in ("unit", "id", "compact", "version") else found.group(), text
     )
-    return rest != text and not _LISTING_WORDS.sub("", rest) and not _VERSION.search(text)
+    return rest != text and not _LISTING_WORDS.sub("", rest) and not VERSION.search(text)
 
 
 def _ends_with_reference(text: str) -> bool:
     clause = re.split(r"[,;，；、]", text)[-1]
-    return any(kind == "id" for kind, _, _ in _tokens(clause))
+    return any(kind == "id" for kind, _, _ in tokens(clause))
 
 
 _CLAUSE: Final = re.compile(
@@ -254,74 +220,25 @@ def _clauses(text: str) -> Iterator[str]:
             yield clause
 
 
-# -- tokens -----------------------------------------------------------------------------------------------------
-
-_UNIT_PATTERN: Final = "|".join(sorted((re.escape(word) for word in UNITS), key=len, reverse=True))
-_CJK_UNIT_PATTERN: Final = "|".join(
-    sorted((re.escape(word) for word in UNITS if ord(word[0]) > 0x2E7F), key=len, reverse=True)
-)
-_VERSION: Final = re.compile(
-    r"v\d+(?:\.[\dx]+)*(?!\w)|\d+\.\d+\.\d+(?:\+|-\w+)?|\d+(?:\.\d+)*\+|[<>=~^]=?[ ]?\d[\d.]*", re.IGNORECASE
-)
-_TOKEN: Final = re.compile(
-    rf"(?P<unit>(?:(?<!\w)(?:user |work )?(?:{_UNIT_PATTERN})(?!\w)|{_CJK_UNIT_PATTERN}))"
-    rf"|(?P<version>(?<![\w.])(?:v\d+(?:\.[\dx]+)*(?!\w)|\d+(?:\.\d+)*\+(?!\w)|[<>=~^]=?[ ]?\d[\d.]*))"
-    rf"|(?P<compact>(?<![\w.])(?:#?step-|#?phase-|#?task-)?[A-Z]{{1,4}}-?\d{{1,6}}(?:\.\d{{1,4}})*[a-z]?(?![\w]))"
-    rf"|(?P<slug>(?<![\w.-])#[a-z]+(?:-\w+){{1,8}})"
-    rf"|(?P<id>(?<![A-Za-z0-9_.])#?(?:\d{{2,4}}-\d{{2,4}}[a-z]?(?!\w)"
-    rf"|\d{{1,9}}(?:\.\d{{1,9}}){{0,5}}(?:[a-zA-Z](?!\w))?(?!\d)(?![a-zA-Z]{{2}})"
-    rf"|[〇一二三四五六七八九十]{{1,2}}(?=阶段|階段|步|(?:[和、,，]|$))|(?:(?<=阶段)|(?<=階段)|(?<=步骤))[〇一二三四五六七八九十]{{1,2}}))"
-    rf"|(?P<span>(?:[ ]?(?:-|–|—|~|～|〜|\.\.\.?|…)[ ]?|[ ](?:to|through|thru|until|bis|à|a|hasta|até|по|до|至|到)[ ]"
-    rf"|[至到])(?=(?:(?:{_UNIT_PATTERN})[ ]?)?#?[A-Z]{{0,4}}-?\d))"
-    r"|(?P<joint>[ ]?(?:,|/|&|\+|、|，|·|\|)[ ]?(?:(?:and|or|und|oder|et|ou|y|e|и)[ ])?|[ ](?:and|or|und|oder|et|ou|y"
-    r"|e|и|as well as)[ ]|[和与및과와と])"
-    r"|(?P<word>[^\W\d_\u2e80-\uffff]+|[\u2e80-\ufaff]|_)|(?P<other>[^\s])",
-    re.IGNORECASE,
-)
-_CAPITALS: Final = re.compile(r"#?[A-Z]")
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    for found in _TOKEN.finditer(text):
-        kind, value = found.lastgroup or "other", found.group()
-        if kind == "compact" and not _CAPITALS.match(value) and "-" not in value[:6]:
-            kind = "word"
-        if kind == "compact" and value.casefold().startswith(
-            ("#step-", "#phase-", "#task-", "step-", "phase-", "task-")
-        ):
-            kind = "slug"
-        yield kind, value, found.start()
-
-
 # -- one clause -------------------------------------------------------------------------------------------------
 
 _NUMERALS: Final = {character: str(number) for number, character in enumerate("〇一二三四五六七八九十")}
 _LETTER_ID: Final = re.compile(r"(?:[A-Z]|[IVX]{1,5})$")
 _NUMBER_WORDS: Final = numbered("zero one two three four five six seven eight nine ten")
-_FILLERS: Final = frozenset(
-    {"both", "beide", "beiden", "deux", "ambas", "ambos", "id", "ids", "no", "number", "nr", "第"}
-)
-
-
-_ASIDE: Final = re.compile(
-    r"\b(?:(?:is|are|remains?|stays?) (?:un|in|not|parallel|optional|separate)"
-    r"|(?:can|may|will|could) (?:run|start|proceed|follow|begin|be))",
-    re.IGNORECASE,
-)
 
 
 def _read_clause(clause: str, found: _Found, *, is_first: bool) -> None:
-    if _NONE.match(clause):
+    if NONE.match(clause):
         found.none = True
-    verb = _VERBS.match(clause)
+    verb = VERBS.match(clause)
     clause = clause[verb.end() :] if verb else clause
     before = len(found.references) + len(found.soft) + len(found.excepted)
     switches = _switches(clause)
-    if not is_first and _ASIDE.search(clause):
+    if not is_first and ASIDE.search(clause):
         return
     first_switch = switches[0][0] if switches else len(clause)
     scan = _Scan(found, _is_pure(clause))
-    for kind, value, start in _tokens(clause):
+    for kind, value, start in tokens(clause):
         while switches and switches[0][0] <= start:
             scan.turn(switches.pop(0)[1])
         scan.take(kind, value)
@@ -335,35 +252,24 @@ def _read_clause(clause: str, found: _Found, *, is_first: bool) -> None:
 def _switches(clause: str) -> list[tuple[int, _Mode]]:
     """Where the meaning of the clause turns: from "not", "before", "ideally" on, references do not count as usual."""
     marks = [
-        (match.start(), _Mode.EXCEPT if _EXCEPT.match(match.group()) else _Mode.OFF) for match in _OFF.finditer(clause)
+        (match.start(), _Mode.EXCEPT if EXCEPT.match(match.group()) else _Mode.OFF) for match in OFF.finditer(clause)
     ]
-    marks += [(match.start(), _Mode.SOFT) for match in _SOFT.finditer(clause)]
+    marks += [(match.start(), _Mode.SOFT) for match in SOFT.finditer(clause)]
     marks += [(position, _Mode.HARD) for position in _comma_ends(clause, bool(marks))]
     return sorted(marks, key=lambda mark: mark[0])
 
 
-_NEW_THOUGHT: Final = re.compile(
-    r"[,，][ ]*(?:and |und )?(?:then |also )?(?:depends?|requires?|needs?|after|blocked|must|benötigt|nach)\b",
-    re.IGNORECASE,
-)
-
-
 def _comma_ends(clause: str, marked: bool) -> Iterator[int]:
     if marked:
-        yield from (match.end() for match in _NEW_THOUGHT.finditer(clause))
+        yield from (match.end() for match in NEW_THOUGHT.finditer(clause))
 
 
 def _is_pure(clause: str) -> bool:
     """Whether a clause is a bare list of ids: `1, 2 and 4`."""
     return all(
         kind in ("unit", "id", "compact", "joint", "span", "slug") or value == _SOFT_MARK
-        for kind, value, _ in _tokens(clause)
+        for kind, value, _ in tokens(clause)
     )
-
-
-_AMOUNTS: Final = words(
-    "week weeks day days hour hours min minutes month months percent people times users items files"
-)
 
 
 @dataclass(slots=True)
@@ -437,10 +343,10 @@ class _Scan:
             return
         if self.pending is not None and not self.pending.following and not self.pending.last:
             self.pending = Reference(self.pending.text, "", self.pending.unit, folded, sure=self.pending.sure)
-        if folded in _AMOUNTS:
+        if folded in AMOUNTS:
             self.pending = None
         self.spanning = False
-        self.listing = folded in _FILLERS or value == "第"
+        self.listing = folded in FILLERS or value == "第"
 
     def _soften(self) -> None:
         if self.pending is not None and not self.bare:
@@ -452,22 +358,12 @@ def _is_letter_id(value: str) -> bool:
     return _LETTER_ID.match(value) is not None or value.casefold() in _NUMBER_WORDS
 
 
-_VERBS: Final = re.compile(
-    r"(?:depends? (?:up)?on|requires?|needs?|after|blocked by|builds on|waits for|follows|completion of|complete"
-    r"|finish|hängt ab von|nach)[ :]+",
-    re.IGNORECASE,
-)
-_NO_NAMES: Final = re.compile(
-    r"(?:can|may|might|must|should|is|are|runs?|starts?|this|it|to be|tbd|kann|peut|puede)\b", re.IGNORECASE
-)
-
-
 def _read_names_beside(head: str, found: _Found) -> None:
     """Names in a list that also holds numbers: `Setup and Phase 3`."""
-    pieces = _PIECE.split(_VERBS.sub("", head, count=1))
+    pieces = _PIECE.split(VERBS.sub("", head, count=1))
     for piece in pieces if len(pieces) > 1 else ():
         name = piece.strip(" .").removeprefix("on ")
-        if name and len(name.split()) <= 4 and not _NO_NAMES.match(name) and _is_all_words(name):
+        if name and len(name.split()) <= 4 and not NO_NAMES.match(name) and _is_all_words(name):
             found.put(_Mode.HARD, Reference(name, named=True, sure=False))
 
 
@@ -486,14 +382,14 @@ def _read_words(clause: str, head: str, found: _Found) -> None:
 
     `head` is the clause up to where it turns ("not", "before", "ideally").
     """
-    if _ALL.search(head):
+    if ALL.search(head):
         found.all_previous = True
-    elif _PREVIOUS.search(head):
+    elif PREVIOUS.search(head):
         found.previous = True
-    elif not _NONE.match(clause):
+    elif not NONE.match(clause):
         mode = _Mode.HARD
-        if not head and _SOFT.match(clause):
-            head, mode = _SOFT.sub("", clause, count=1), _Mode.SOFT
-        words = _VERBS.sub("", head, count=1).strip(f" .,:{_SOFT_MARK}")
-        if words and not _NO_NAMES.match(words):
+        if not head and SOFT.match(clause):
+            head, mode = SOFT.sub("", clause, count=1), _Mode.SOFT
+        words = VERBS.sub("", head, count=1).strip(f" .,:{_SOFT_MARK}")
+        if words and not NO_NAMES.match(words):
             found.put(mode, Reference(words, named=True, sure=False))
