@@ -12,12 +12,12 @@ attempt starts or ends, and what changed in between is laid to those who were at
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.core.resource_keys import ResourceKeys, is_temporary
 from wavecrew.models.resources import Claim, ClaimIndex, Resource, ResourceKind
 
 _SKIPPED_FOLDERS: Final = frozenset(
@@ -61,6 +61,16 @@ class Audit:
         paths = tuple(name for name in changed if not self._is_claimed(name, claimed))
         return Undeclared(tuple(at_work), paths) if paths else None
 
+    def know(self, names: Iterable[str]) -> None:
+        """Take these files as they are now: it was us who changed them."""
+        if self._picture is None:
+            return
+        for name in names:
+            try:
+                self._picture[name] = _seen((self._keys.workspace / name).lstat())
+            except OSError:
+                self._picture.pop(name, None)
+
     def _is_claimed(self, name: str, claimed: ClaimIndex[str]) -> bool:
         key = Resource(ResourceKind.FILE, self._keys.spelling(name))
         return next(claimed.in_the_way("", (Claim(key),)), None) is not None
@@ -87,9 +97,14 @@ def _photograph(workspace: Path) -> _Picture:
                 if entry.name not in _SKIPPED_FOLDERS:
                     folders.append(entry.path)
                 continue
+            if is_temporary(entry.name):
+                continue  # it will be in its place in an instant, under its own name
             try:
-                found = entry.stat(follow_symlinks=False)
+                picture[entry.path[len(root) + 1 :]] = _seen(entry.stat(follow_symlinks=False))
             except OSError:
                 continue
-            picture[entry.path[len(root) + 1 :]] = (found.st_size, found.st_mtime_ns, found.st_ino)
     return picture
+
+
+def _seen(file: os.stat_result) -> tuple[int, int, int]:
+    return file.st_size, file.st_mtime_ns, file.st_ino

@@ -62,8 +62,9 @@ class Care:
             return
         if one.attempt > 1:
             last = attempt_folder(state_folder, run, one.phase.id, one.attempt - 1)
-            if restore.is_as_left(self._workspace, last, one.claims):
-                restore.put_back(self._workspace, last, one.claims)
+            if restore.is_as_left(self._workspace, last, one.claims) and restore.hand_on(last, one.folder):
+                self._put_files_back(one.folder, one.claims)
+                return  # what was kept for the last attempt is what this one starts from
             restore.forget(last)
         restore.keep(self._workspace, one.folder, one.claims)
 
@@ -75,7 +76,11 @@ class Care:
         if ended.outcome is Outcome.SUCCEEDED:
             restore.forget(folder)
         elif ended.outcome is Outcome.STOPPED or ended.retry_at is not None:
-            if restore.put_back(self._workspace, folder, claims) and self._audit is not None:
-                self._audit.look({})  # what we have put back is nobody's undeclared write
+            self._put_files_back(folder, claims)
         else:
             restore.note_left(self._workspace, folder, claims)
+
+    def _put_files_back(self, folder: Path, claims: Iterable[Claim]) -> None:
+        touched = restore.put_back(self._workspace, folder, claims)
+        if touched and self._audit is not None:
+            self._audit.know(touched)  # what we have put back is nobody's undeclared write

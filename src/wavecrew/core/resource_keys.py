@@ -78,6 +78,11 @@ class ResourceKeys:
         return key.casefold() if self._fold_case else key
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one that we give to a file for the instant before it is in its place."""
+    return name.startswith(".") and name.endswith(".wavecrew")
+
+
 def _folds_case(folder: Path) -> bool:
     """Whether the folder's own name in the other case leads to the same folder."""
     for candidate in (folder / ".wavecrew", folder):

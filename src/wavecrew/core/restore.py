@@ -1,88 +1,137 @@
 """The files that a phase may write, as they were before an attempt, so that the next attempt starts where it did.
 
 What it does: keeps copies of the claimed files beside the attempt, and puts them back while the locks are still held.
-What it does not know: why an attempt is repeated. Claims on more than a limit of bytes are not copied, and then
-nothing is put back: half a state would be worse than the one that is there.
+What it does not know: why an attempt is repeated. Claims on more than a limit of bytes, or on what cannot be read,
+are not copied, and then nothing is put back: half a state would be worse than the one that is there.
+
+In a claimed folder everything is put back, folders included, because nobody else works there. Beside a claimed file
+others may be at work, so the folders around it are left alone. Nothing is ever reached through a link that an agent
+put in the place of a folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from wavecrew.core.resource_keys import is_temporary
 from wavecrew.models.resources import Claim, Resource, ResourceKind, literal_prefix, meets
 
 LIMIT_BYTES: Final = 64 * 1024 * 1024
 _COPIES: Final = "before"
 _INDEX: Final = "before.json"
 _LEFT: Final = "left.json"
+_SKIPPED_FOLDERS: Final = frozenset({".git", ".wavecrew"})
+
+
+@dataclass(slots=True)
+class _Covered:
+    """What some claims cover: files (links, pipes and the like too), and folders that nobody else may change."""
+
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
 
 
 def keep(workspace: Path, folder: Path, claims: Iterable[Claim]) -> bool:
-    """Copy what the exclusive claims cover into the attempt folder. Tells whether it did. Raises OSError."""
-    present = sorted(set(_files(workspace, _written(claims))))
-    if sum((workspace / name).lstat().st_size for name in present) > LIMIT_BYTES:
+    """Copy what the exclusive claims cover into the attempt folder. Tells whether it did.
+
+    Raises OSError when the disk refuses the copies.
+    """
+    try:
+        found = _covered(workspace, claims)
+        found.files = {name for name in found.files if not is_temporary(Path(name).name)}
+        sizes = {name: (workspace / name).lstat() for name in found.files}
+        if sum(file.st_size for file in sizes.values()) > LIMIT_BYTES:
+            return False
+        for name, file in sizes.items():
+            if stat.S_ISREG(file.st_mode) or stat.S_ISLNK(file.st_mode):  # a pipe or a socket has nothing to copy
+                copy = folder / _COPIES / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(workspace / name, copy, follow_symlinks=False)
+    except (PermissionError, FileNotFoundError):
+        forget(folder)
         return False
-    for name in present:
-        copy = folder / _COPIES / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(workspace / name, copy, follow_symlinks=False)
     # the index comes last: without it the copies do not count
-    (folder / _INDEX).write_text(json.dumps(present), encoding="utf-8")
+    index = {"files": sorted(found.files), "folders": sorted(found.folders)}
+    _write(folder / _INDEX, index)
     return True
 
 
-def put_back(workspace: Path, folder: Path, claims: Iterable[Claim]) -> bool:
-    """Make what the claims cover as it was. Tells whether it did; doing it twice is the same as once.
+def put_back(workspace: Path, folder: Path, claims: Iterable[Claim]) -> tuple[str, ...] | None:
+    """Make what the claims cover as it was. Gives the files that it touched, or None when there are no copies.
 
-    Raises OSError when the disk refuses.
+    Doing it twice is the same as once, and doing it half and then again, too. Raises OSError when the disk refuses;
+    what could be put back is in its place then.
     """
-    try:
-        present = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    for name in set(_files(workspace, _written(claims))) - set(present):
+    before = _read(folder / _INDEX)
+    if before is None:
+        return None
+    files, folders = set(before["files"]), set(before["folders"])
+    found = _covered(workspace, claims)
+    touched = sorted(found.files - files)
+    for name in touched:
         (workspace / name).unlink(missing_ok=True)
-    for name in present:
-        copy, target = folder / _COPIES / name, workspace / name
-        if _same(copy, target):
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.wavecrew")
-        shutil.copy2(copy, temporary, follow_symlinks=False)
-        temporary.replace(target)
+    for name in sorted(found.folders - folders, reverse=True):
+        with contextlib.suppress(OSError):  # not empty: something in it is none of ours, such as a repository
+            (workspace / name).rmdir()
+    refused: OSError | None = None
+    for name in sorted(folders):
+        if _is_reached(workspace, name):
+            (workspace / name).mkdir(parents=True, exist_ok=True)
+    for name in sorted(files):
+        try:
+            touched += [name] * _replace(workspace, folder / _COPIES / name, name)
+        except OSError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return tuple(touched)
+
+
+def _replace(workspace: Path, copy: Path, name: str) -> bool:
+    """Put one file back, whole or not at all. Tells whether it had changed."""
+    target = workspace / name
+    if not os.path.lexists(copy) or not _is_reached(workspace, name) or _same(copy, target):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.wavecrew")
+    temporary.unlink(missing_ok=True)  # of one who was killed here, or a link that would lead our writing elsewhere
+    shutil.copy2(copy, temporary, follow_symlinks=False)
+    temporary.replace(target)
+    return True
+
+
+def hand_on(last: Path, folder: Path) -> bool:
+    """Give the copies of one attempt to the next, which is to start from the same state. Tells whether there were any.
+
+    From then on they are those of the next attempt, so that whoever is killed while putting them back is followed
+    by somebody who does it again.
+    """
+    if not (last / _INDEX).exists():
+        return False
+    with contextlib.suppress(FileNotFoundError):  # there were no files to copy
+        (last / _COPIES).replace(folder / _COPIES)
+    (last / _INDEX).replace(folder / _INDEX)
     return True
 
 
 def note_left(workspace: Path, folder: Path, claims: Iterable[Claim]) -> None:
     """Write down what an attempt that was given up left behind, so that it is known later whether others have been
     there since."""
-    (folder / _LEFT).write_text(json.dumps(_signature(workspace, claims)), encoding="utf-8")
+    _write(folder / _LEFT, _signature(workspace, claims))
 
 
 def is_as_left(workspace: Path, folder: Path, claims: Iterable[Claim]) -> bool:
     """Whether nobody has touched what a given-up attempt left behind."""
-    try:
-        left = json.loads((folder / _LEFT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(left == _signature(workspace, claims))
-
-
-def _signature(workspace: Path, claims: Iterable[Claim]) -> dict[str, list[int]]:
-    found = {}
-    for name in sorted(set(_files(workspace, _written(claims)))):
-        file = (workspace / name).lstat()
-        found[name] = [file.st_size, file.st_mtime_ns, file.st_ino]
-    return found
-
-
-def _written(claims: Iterable[Claim]) -> list[Resource]:
-    return [claim.resource for claim in claims if claim.exclusive and claim.resource.kind is not ResourceKind.NAME]
+    left = _read(folder / _LEFT)
+    return left is not None and bool(left == _signature(workspace, claims))
 
 
 def forget(folder: Path) -> None:
@@ -91,25 +140,83 @@ def forget(folder: Path) -> None:
     shutil.rmtree(folder / _COPIES, ignore_errors=True)
 
 
+def _signature(workspace: Path, claims: Iterable[Claim]) -> dict[str, list[int]]:
+    signature = {}
+    for name in sorted(_covered(workspace, claims).files):
+        file = (workspace / name).lstat()
+        signature[name] = [file.st_size, file.st_mtime_ns, file.st_ino]
+    return signature
+
+
 def _same(copy: Path, target: Path) -> bool:
     try:
         a, b = copy.lstat(), target.lstat()
     except OSError:
         return False
-    return (a.st_size, a.st_mtime_ns, a.st_mode) == (b.st_size, b.st_mtime_ns, b.st_mode)
+    if (a.st_size, a.st_mtime_ns, a.st_mode) != (b.st_size, b.st_mtime_ns, b.st_mode):
+        return False
+    if stat.S_ISLNK(a.st_mode):
+        return copy.readlink() == target.readlink()
+    # two writes within one tick of the clock have one time
+    return not stat.S_ISREG(a.st_mode) or copy.read_bytes() == target.read_bytes()
 
 
-def _files(workspace: Path, wanted: Iterable[Resource]) -> Iterator[str]:
-    """The files below a workspace that some resources cover, as paths relative to it."""
-    for resource in wanted:
-        if resource.kind is ResourceKind.FILE:
-            if os.path.lexists(workspace / resource.key) and not (workspace / resource.key).is_dir():
-                yield resource.key
-            continue
-        start = resource.key if resource.kind is ResourceKind.TREE else literal_prefix(resource.key)
-        for folder, folders, files in os.walk(workspace / start):
-            folders[:] = [name for name in folders if name not in (".git", ".wavecrew")]
-            for name in files:
-                key = (Path(folder) / name).relative_to(workspace).as_posix()
-                if resource.kind is ResourceKind.TREE or meets(resource, Resource(ResourceKind.FILE, key)):
-                    yield key
+# -- what the claims cover --------------------------------------------------------------------------------------
+
+
+def _covered(workspace: Path, claims: Iterable[Claim]) -> _Covered:
+    found = _Covered()
+    for claim in claims:
+        if claim.exclusive and claim.resource.kind is not ResourceKind.NAME:
+            _cover(workspace, claim.resource, found)
+    return found
+
+
+def _cover(workspace: Path, resource: Resource, found: _Covered) -> None:
+    if resource.kind is ResourceKind.GLOB:
+        below = _walk(workspace, literal_prefix(resource.key), _Covered())
+        found.files.update(name for name in below if meets(resource, Resource(ResourceKind.FILE, name)))
+    elif not _is_reached(workspace, resource.key) or not os.path.lexists(workspace / resource.key):
+        return
+    elif not _is_folder(workspace / resource.key):
+        found.files.add(resource.key)  # also a file, or a link, that has taken the place of a claimed folder
+    elif resource.kind is ResourceKind.TREE:
+        found.files.update(_walk(workspace, resource.key, found))
+
+
+def _walk(workspace: Path, start: str, found: _Covered) -> Iterator[str]:
+    """The files below a folder, as paths relative to the workspace; its folders are noted. Links are not followed."""
+    if not _is_reached(workspace, start) or (start and not _is_folder(workspace / start)):
+        return
+    for folder, folders, files in os.walk(workspace / start):
+        place = os.path.relpath(folder, workspace)
+        found.folders.update({place} - {"."})
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS and name not in links]
+        for name in (*files, *links):
+            yield name if place == "." else f"{place}/{name}"
+
+
+def _is_reached(workspace: Path, name: str) -> bool:
+    """Whether a path leads where it says: keys are free of links, so a link above one was made since, by an agent."""
+    parent = (workspace / name).parent if name else workspace
+    return os.path.realpath(parent) == str(parent)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+# -- records beside the attempt ---------------------------------------------------------------------------------
+
+
+def _write(path: Path, record: object) -> None:
+    path.write_text(json.dumps(record), encoding="utf-8")  # in ASCII, so that any file name can be written
+
+
+def _read(path: Path) -> Any:
+    """A record, or None where there is none: a torn one was never finished."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
