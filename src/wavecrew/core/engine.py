@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -81,6 +80,7 @@ class Engine:
         self._inbox: asyncio.Queue[Path | None] = asyncio.Queue()
         self._phase_of: dict[Path, str] = {}
         self._cancelled: dict[str, str] = {}
+        self._staged: list[Event] = []
         self._stop_reason = ""
 
     def stop(self, reason: str) -> None:
@@ -123,6 +123,7 @@ class Engine:
                 ending = self._grant_wish(wish)
                 while any(folder in self._phase_of for folder in ending):
                     await self._next_message(None)
+                self._commit()
                 if self._stop_reason:
                     self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
             finally:
@@ -190,14 +191,11 @@ class Engine:
             pass
         if ended:
             await self._settle(ended)
-        self._record(*self._locks.look(self.state, self._clock()))
+        self._stage(*self._locks.look(self.state, self._clock()))
 
     def _perform(self, decision: Decision) -> bool:
-        """Do what was decided. Tells whether anything changed."""
+        """Do what was decided, in one commit with what has happened since the last. Tells whether anything changed."""
         now = self._clock()
-        told = [awaited(self.state, wish.phase, wish.resource, wish.holder, now) for wish in decision.waiting]
-        waits: list[Event] = [event for event in told if event is not None]
-        news: list[Event] = []
         prepared: list[Prepared] = []
         for name in decision.start:
             try:
@@ -205,24 +203,12 @@ class Engine:
             except Exception as error:  # an agent of somebody else may raise anything
                 self._locks.leave(name)
                 detail = f"it could not be prepared: {error}"
-                news.append(ev.PhaseRefused(at=now, phase=name, cause=Cause.START, detail=detail))
-        if not news and not waits and not prepared:
+                self._stage(ev.PhaseRefused(at=now, phase=name, cause=Cause.START, detail=detail))
+        told = (awaited(self.state, wish.phase, wish.resource, wish.holder, now) for wish in decision.waiting)
+        waits = [event for event in told if event is not None]
+        if not self._staged and not waits and not prepared:
             return False
-        ready: list[Prepared] = []
-        queued: dict[str, int] = {}
-        with self._store.transaction() as tx:
-            for one in prepared:
-                grant = self._locks.take(tx, one)
-                if isinstance(grant, int):
-                    queued[one.phase.id] = grant
-                else:
-                    ready.append(one)
-                    news.append(self._started(one, grant, now))
-            news += waits
-            state = self._append(tx, news)
-        self._locks.settle((one.phase.id for one in ready), queued, now)
-        self._publish(news, state)
-        self._start(ready)
+        self._start(self._commit(prepared, waits))
         return True
 
     def _prepare(self, name: str) -> Prepared:
@@ -260,9 +246,8 @@ class Engine:
     # -- ends
 
     async def _settle(self, folders: Sequence[Path]) -> None:
-        """Record the ends of attempts. What left no result is swept first: no lock is freed without proof of death."""
-        self._record(*self._care.look(self._phase_of.values(), self._clock()))
-        news: list[Event] = []
+        """Take in the ends of attempts. What left no result is swept first: no lock is freed without proof of death."""
+        self._stage(*self._care.look(self._phase_of.values(), self._clock()))
         for folder in folders:
             name = self._phase_of.get(folder)
             if name is None:
@@ -274,8 +259,7 @@ class Engine:
                 self._care.after_end(folder, event)
             del self._phase_of[folder]
             self._cancelled.pop(name, None)
-            news.append(event)
-        self._record(*news)
+            self._stage(event)
 
     async def _judge(self, folder: Path, name: str) -> ev.AttemptEnded | None:
         """How an attempt ended; None while something of it is still alive, which will be judged again."""
@@ -364,30 +348,48 @@ class Engine:
                 adopted.append(ev.AttemptAdopted(at=self._clock(), phase=name, attempt=attempt))
             else:
                 over.append(folder)
-        self._record(*adopted)
+        self._stage(*adopted)
         await self._settle(over)
+        self._commit()
 
     # -- recording
 
+    def _stage(self, *events: Event) -> None:
+        """Take events into the state that the next commit will make true. Folded first, so that one which does not
+        fit never reaches the disk."""
+        self.state = evolve(self.state, *events)
+        self._staged += events
+
     def _record(self, *events: Event) -> None:
-        """One commit: the facts, and the locks that they free."""
-        if not events:
-            return
+        """Events that must be on the disk before anything else happens."""
+        self._stage(*events)
+        self._commit()
+
+    def _commit(self, prepared: Sequence[Prepared] = (), waits: Sequence[Event] = ()) -> list[Prepared]:
+        """Make everything staged true at once, with the locks that it frees, and the starts whose locks that allows.
+
+        Gives the attempts that may be started now; the others stand in the queue of the lock table.
+        """
+        if not self._staged and not waits and not prepared:
+            return []
+        now = self._clock()
+        ready: list[Prepared] = []
+        queued: dict[str, int] = {}
         with self._store.transaction() as tx:
-            state = self._append(tx, events)
-            ends = [event for event in events if isinstance(event, ev.AttemptEnded)]
+            ends = [event for event in self._staged if isinstance(event, ev.AttemptEnded)]
             freed = [ticket for ended in ends for ticket in self._locks.free(tx, ended)]
-        self._publish(events, state)
+            for one in prepared:
+                grant = self._locks.take(tx, one)
+                if isinstance(grant, int):
+                    queued[one.phase.id] = grant
+                else:
+                    ready.append(one)
+                    self._stage(self._started(one, grant, now))
+            self._stage(*waits)
+            self._store.append(tx, self.run_id, self._staged, epoch=self._epoch)
+        told, self._staged = self._staged, []
+        self._locks.settle((one.phase.id for one in ready), queued, now)
         self._locks.ring(freed)
-
-    def _append(self, tx: sqlite3.Connection, events: Sequence[Event]) -> ExecutionState:
-        """Fold first, so that an event that does not fit never reaches the disk."""
-        state = evolve(self.state, *events)
-        if events:
-            self._store.append(tx, self.run_id, events, epoch=self._epoch)
-        return state
-
-    def _publish(self, events: Sequence[Event], state: ExecutionState) -> None:
-        self.state = state
-        if events:
-            self._observe(events, state)
+        if told:
+            self._observe(told, self.state)
+        return ready
