@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from wavecrew.core.liveness import is_locked, marked_processes
+from wavecrew.core.liveness import is_locked, marked_processes, start_ticks
 from wavecrew.errors import StoreError
 from wavecrew.models.invocation import JobStep, JobStepKind
 
@@ -129,9 +129,13 @@ def read_progress(folder: Path) -> Progress | None:
 
 
 def shim_pid(folder: Path) -> int | None:
-    """The pid that the shim had when it started; check that it is still the same process before you use it."""
-    record = _read(folder / "started")
-    return int(record["pid"]) if record and "pid" in record else None
+    """The pid that the shim had when it started, if that can be read and is still the same process."""
+    try:
+        record = _read(folder / "started")
+        pid, ticks = (int(record["pid"]), int(record["ticks"])) if record else (0, None)
+    except (StoreError, KeyError, TypeError, ValueError):
+        return None  # its lock tells whether it lives
+    return pid if ticks is not None and start_ticks(pid) == ticks else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -74,6 +74,17 @@ class Bell:
                     pass
 
     @staticmethod
+    def remove_dead(folder: Path) -> None:
+        """Remove the bells that killed waiters left hanging: nobody listens any more."""
+        for path in (folder / "bells").glob("*"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+                try:
+                    with _short(path) as name:
+                        sender.connect(name)
+                except ConnectionRefusedError:
+                    path.unlink()
+
+    @staticmethod
     def ring(folder: Path, name: int | str) -> None:
         """Wake whoever hung a bell of this name, if anybody did."""
         path = folder / "bells" / str(name)

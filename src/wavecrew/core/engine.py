@@ -30,7 +30,7 @@ from wavecrew.core.resource_manager import Grant, LockRegistry
 from wavecrew.core.scheduler import Decision, Policy, decide
 from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor, sweep
-from wavecrew.core.verdicts import Judge, RetryRules
+from wavecrew.core.verdicts import Judge, RetryRules, cancelled
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import IllegalTransitionError, StoreError, UsageError
 from wavecrew.models import events as ev
@@ -136,6 +136,7 @@ class Engine:
         with CoordinatorLock(self._store.folder / "runs" / self.run_id), Bell(self._store.folder) as bell:
             self._epoch = self._store.take_charge(self.run_id)
             self.state = replay(event for _, event in self._store.events(self.run_id))
+            Bell.remove_dead(self._store.folder)
             bell.hang(f"run-{self.run_id}")
             loop = asyncio.get_running_loop()
             loop.add_reader(bell.fileno(), self._rung, bell)
@@ -255,10 +256,11 @@ class Engine:
             event = await self._judge(folder, name)
             if event is None:
                 continue
+            if name in self._cancelled:
+                event = cancelled(event, self._cancelled.pop(name))
             with contextlib.suppress(OSError):  # a disk that refuses will say so again at the next start
                 self._care.after_end(folder, event)
             del self._phase_of[folder]
-            self._cancelled.pop(name, None)
             self._stage(event)
 
     async def _judge(self, folder: Path, name: str) -> ev.AttemptEnded | None:
@@ -274,8 +276,7 @@ class Engine:
         except StoreError as error:
             return self._end(name, Outcome.FAILED, Cause.LOST, error.reason) if await self._swept(folder) else None
         if result is not None:
-            by = self._cancelled.get(name, "")
-            return self._judge_of.result(self.state, name, result, self._clock(), by)
+            return self._judge_of.result(self.state, name, result, self._clock())
         if not await self._swept(folder):
             return None
         return self._end(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
@@ -304,21 +305,20 @@ class Engine:
         with self._store.reading() as tx:
             waiting = wishes.waiting(tx, self.run_id)
         for number, wish in waiting:
-            refusal = ""
+            refusal = wishes.NOT_UNDERSTOOD if wish is None else ""
             try:
-                self._grant_wish(wish)
+                if wish is not None:
+                    self._grant_wish(wish)
             except (UsageError, IllegalTransitionError) as error:
-                refusal = error.reason
+                refusal = f"{error.reason}\n{error.fix}"
             with self._store.transaction() as tx:
                 wishes.answer(tx, number, refusal)
 
     def _grant_wish(self, wish: Wish) -> list[Path]:
         """Record what a wish leads to, and end the agents that it is about. Gives the attempts that are being ended."""
-        for name in wish.phases:
-            if name not in self.state.phase_states:
-                raise UsageError(f"there is no phase {name!r} in this run")
         self._record(*wishes.events_for(wish, self.state, self._clock()))
-        for name in (self._locks.waiting | self._locks.granted) - self.state.queued.keys():
+        places = self._locks.waiting | self._locks.granted
+        for name in places if self.state.paused_by else places - self.state.queued.keys():
             self._locks.leave(name)  # also of those whose dependency is to be done again
         if wish.kind is WishKind.CANCEL and not wish.phases:
             self.stop(f"cancelled by {wish.by}")
@@ -337,6 +337,8 @@ class Engine:
     async def _recover(self) -> None:
         """Settle what happened while nobody was in charge: adopt what lives, take results, sweep what was lost."""
         self._locks.forget_abandoned(self.state)
+        with self._store.transaction() as tx:
+            wishes.forget_old(tx, self.run_id, self._clock())
         over: list[Path] = []
         adopted: list[Event] = []
         for name in self.state.running:

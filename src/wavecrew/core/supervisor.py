@@ -129,7 +129,7 @@ class Supervisor:
         if pid is not None and hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 watched.pidfd = os.pidfd_open(pid)
-        if not is_locked(folder / "lock"):  # it is over already, and the pid may belong to somebody else by now
+        if not _is_alive(folder):  # it is over already, and the pid may belong to somebody else by now
             self._end(folder)
         elif watched.pidfd >= 0:
             asyncio.get_running_loop().add_reader(watched.pidfd, self._end, folder)
@@ -141,7 +141,7 @@ class Supervisor:
 
     async def _poll(self, folder: Path) -> None:
         watched = self._attempts[folder]
-        while is_locked(folder / "lock"):
+        while _is_alive(folder):
             if watched.told_to_stop:  # when that was asked for, the shim had not yet said who it is
                 watched.told_to_stop = 0
                 self.stop(folder)
@@ -167,7 +167,7 @@ class Supervisor:
         with contextlib.suppress(OSError):
             if watched.pidfd >= 0 and hasattr(signal, "pidfd_send_signal"):
                 signal.pidfd_send_signal(watched.pidfd, signal.SIGTERM)
-            elif watched.poll is not None and (pid := shim_pid(folder)) is not None and is_locked(folder / "lock"):
+            elif watched.poll is not None and (pid := shim_pid(folder)) is not None and _is_alive(folder):
                 os.kill(pid, signal.SIGTERM)
             else:
                 watched.told_to_stop += 1  # its shim has not said yet that it has taken charge
@@ -182,6 +182,14 @@ class Supervisor:
             if watched.poll is not None:
                 watched.poll.cancel()
         self._attempts.clear()
+
+
+def _is_alive(folder: Path) -> bool:
+    """Whether the shim of an attempt holds its lock. What cannot be looked at right now is not taken for dead."""
+    try:
+        return is_locked(folder / "lock")
+    except OSError:
+        return True
 
 
 async def sweep(folder: Path, *, patience: float = 5.0) -> bool:
