@@ -72,7 +72,7 @@ def decide(
     `elsewhere` are ready phases that stand in the queue of the lock table because somebody outside this run is in
     their way; they take no slot. Those of `granted` have their locks since, and get the next free slot.
     """
-    if policy.fail_fast and state.count(PhaseStatus.FAILED):
+    if policy.fail_fast and any(_failed(found) for found in state.phase_states.values()):
         return Decision(finished=not state.running)
     free = policy.agent_limit - len(state.running)
     candidates = [policy.rank[name] for name in state.queued if state.to_do(name)]
@@ -98,6 +98,10 @@ def decide(
             waiting.append(LockWish(name, str(obstacle[1].resource), obstacle[0]))
         held.add(name, policy.claims[name])
     return Decision(tuple(start), tuple(waiting), gates.opens_at)
+
+
+def _failed(found: PhaseState) -> bool:
+    return found.status is PhaseStatus.FAILED and not found.satisfied  # a failure that was waived stops nobody
 
 
 class _Gates:
@@ -128,8 +132,7 @@ class _Gates:
             return 0.0
         if wave not in self._waves:
             self._waves[wave] = self._end_of(wave - 1) if self._policy.wave_gate else self._start_of(wave - 1)
-        opens = self._waves[wave]
-        return None if opens is None else opens
+        return self._waves[wave]
 
     def _start_of(self, wave: int) -> float:
         started = self._state.wave_starts.get(wave)
