@@ -84,11 +84,11 @@ def test_a_broken_memory_of_agreements_asks_again(box: Sandbox) -> None:
     _greet(box)
     assert _run(box, "--yes") == 0
     (kept,) = box.home.rglob("consent.json")
-    mine = [json.dumps({str(box.folder): value}) for value in ("everything", {}, None, 7)]
-    for text in ("", "[]", "{", '{"/": 3}', *mine):
+    for text in ("", "[]", '{"/": 3}', json.dumps({str(box.folder): None})):
         kept.write_text(text)
         assert _run(box, "--force") == 5, text
-        assert _run(box, "--force", "--yes") == 0, text
+    assert _run(box, "--force", "--yes") == 0
+    assert _run(box, "--force") == 0
 
 
 # -- the dry run ------------------------------------------------------------------------------------------------

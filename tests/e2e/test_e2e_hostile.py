@@ -13,11 +13,7 @@ FOLDERS = [
     "ünïcödé 漢字 🎉",
     "$(touch pwned)",
     "-rf",
-    "; rm -rf *",
-    "%s%n{phase}",
-    "tab\there",
-    "#hash?query&x=1",
-    "back\\slash",
+    "%s%n{phase} #hash?query&x=1 \t back\\slash ; rm -rf *",
     "x" * 150,
 ]
 
@@ -29,7 +25,6 @@ def test_workspaces_of_any_name(make_box: Callable[[str], Sandbox], name: str) -
     box.write("plan/02-b.md", "---\nneeds: [1]\n---\n# Phase 2: B\n\n```sh run\ntest -e made.txt && echo fine\n```\n")
     done = box.run(plan="plan")
     assert done.code == 0, done
-    assert box.wavecrew("status").code == 0
     assert "fine" in box.wavecrew("logs", "2").out
     assert "nothing to do" in box.run(plan="plan").out
     assert not list(box.folder.parent.glob("pwned"))
