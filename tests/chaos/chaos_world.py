@@ -191,7 +191,7 @@ class World:
 
     def start(
         self,
-        *arguments: str,
+        *arguments: Any,
         faults: Mapping[str, str] | None = None,
         prologue: str = "",
         actor: str = "",
