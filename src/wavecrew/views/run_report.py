@@ -173,7 +173,7 @@ def _notes(found: _Findings, width: int) -> Iterator[str]:
 
 
 def _note(word: str, row: PhaseRow, told: str, width: int) -> Iterator[str]:
-    head = f"  {word:<14}{cut(label(row.id, row.name), 30)}  "
+    head = f"  {word:<14}{cut(label(row.id, row.name), min(30, width // 3))}  "
     yield from list(wrapped(head, one_line(told).split(" "), width, between=" "))[:3]
 
 

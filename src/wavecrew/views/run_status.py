@@ -270,7 +270,7 @@ def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> 
 
 def _phase_table(summary: Summary, width: int) -> Iterator[str]:
     wide = max([cells(label(row.id, row.name)) for row in summary.rows] + [5])
-    wide = min(wide, max(10, width // 3))
+    wide = min(wide, width // 3, width - 42)  # the other columns take 36, and the word "reason" needs a place
     yield f"  wave  {pad('phase', wide)}  {'standing':<9} {'tries':>5} {'time':>8}  reason"
     for row in sorted(summary.rows, key=lambda row: row.wave):
         time = seconds(row.elapsed) if row.elapsed is not None else "-"

@@ -40,6 +40,7 @@ def for_encoding(text: str, encoding: str | None) -> str:
 
 
 DOT: Final = " · "
+_ROOM: Final = 8  # columns beside a heading, at least
 
 _PLAIN: Final = {
     Cause.NONE: "no reason was recorded",
@@ -130,6 +131,9 @@ def chain_words(steps: Sequence[ChainStep], shown: int = 10) -> str:
 def wrapped(head: str, words: Sequence[str], width: int, between: str = DOT) -> Iterator[str]:
     """Words after a heading, in as many lines as they need, each under the first. A word that is too long for a line
     is broken where it has blanks, and cut where it has none."""
+    if width - cells(head) < _ROOM:  # a heading this long has a line of its own
+        yield head.rstrip()
+        head = "    "
     margin = cells(head)
     room = max(8, width - margin)
     line = ""
