@@ -318,6 +318,11 @@ def test_what_a_failure_holds_up_and_what_is_left_out_takes_no_time() -> None:
     assert seen(events, 1).left == pytest.approx(6)
 
 
+def test_a_phase_at_work_that_the_run_leaves_out_is_no_part_of_the_forecast() -> None:
+    events = [*opening(phase("a", "", 9), phase("b", "", 4), selected=("b",)), start(0, "a"), start(0, "b")]
+    assert seen(events, 1).left == pytest.approx(3)
+
+
 def test_the_forecast_counts_the_pause_before_a_retry() -> None:
     events = [*opening(phase("a", "", 10)), start(0, "a"), fail(2, "a", retry_at=7)]
     assert seen(events, 4).left == pytest.approx(13)

@@ -129,7 +129,8 @@ def _rest(estimate: float, found: PhaseState, now: float) -> float:
 def _workload(state: ExecutionState, rests: Mapping[str, float]) -> Workload:
     """What is left as a plan of its own; phases at work stand first in every line, for they have what they need."""
     whole = _whole(state.graph)
-    names = (*state.running, *sorted(rests.keys() - state.running.keys(), key=whole.rank_of.__getitem__))
+    running = [name for name in state.running if name in rests]
+    names = (*running, *sorted(rests.keys() - state.running.keys(), key=whole.rank_of.__getitem__))
     number = {name: place for place, name in enumerate(names)}
     return Workload(
         phases=names,
