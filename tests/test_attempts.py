@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_builders import prepared_attempt, shell
+from core_builders import living, prepared_attempt, shell
 from wavecrew.core import shim
 from wavecrew.core.attempts import (
     Fate,
@@ -134,10 +134,13 @@ def test_progress_is_for_people_and_never_an_error(tmp_path: Path) -> None:
 
 def test_the_pid_of_a_shim(tmp_path: Path) -> None:
     assert shim_pid(tmp_path) is None
-    (tmp_path / "started").write_text("{}")
-    assert shim_pid(tmp_path) is None
-    (tmp_path / "started").write_text('{"pid": 7, "ticks": 1}')
-    assert shim_pid(tmp_path) == 7
+    for content in ("{}", "{torn", '{"pid": "x", "ticks": 1}', '{"pid": 1, "ticks": []}'):
+        (tmp_path / "started").write_text(content)
+        assert shim_pid(tmp_path) is None
+    me = living()
+    for ticks, found in ((me.ticks, me.pid), (me.ticks + 1, None)):  # the other one had the pid before us
+        (tmp_path / "started").write_text(json.dumps({"pid": me.pid, "ticks": ticks}))
+        assert shim_pid(tmp_path) == found
 
 
 # -- fates ------------------------------------------------------------------------------------------------------

@@ -458,7 +458,7 @@ def test_living_agents_are_adopted_and_end_once_under_the_next_coordinator(tmp_p
         tmp_path, phase("a", sh=gate("a"), locks=("x",)), phase("b", sh=RAN, locks=("x",)), phase("c", "a", sh=RAN)
     )
     _leave_alive(bench, "a")
-    pid = shim_pid(bench.attempt("a"))
+    begun = (bench.attempt("a") / "started").read_bytes()
 
     async def story() -> ExecutionState:
         task = asyncio.create_task(bench.engine().run())
@@ -469,7 +469,7 @@ def test_living_agents_are_adopted_and_end_once_under_the_next_coordinator(tmp_p
 
     assert all_completed(asyncio.run(story()))
     assert sorted(bench.lines("ran")) == ["a 1", "b 1", "c 1"]
-    assert shim_pid(bench.attempt("a")) == pid
+    assert (bench.attempt("a") / "started").read_bytes() == begun
     assert len(bench.of(ev.AttemptEnded, "a")) == 1
     assert [started.epoch for started in bench.of(ev.CoordinatorStarted)] == [1, 2]
     nothing_left(bench)

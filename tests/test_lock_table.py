@@ -90,6 +90,11 @@ def table() -> Iterator[Table]:
         ("src/[ab].py", "src/[cd].py", True),
         ("a.py b.py", "c.py b.py", False),
         ("a.py +b.py", "c.py +b.py", True),
+        ("slot:gpu", "slot:gpu", False),
+        ("slot:gpu/2", "slot:gpu/2", True),
+        ("slot:gpu/2", "slot:gpu/1", False),  # of two sizes of a pool the smaller counts
+        ("slot:gpu/1", "slot:gpu/2", False),
+        ("slot:gpu", "slot:tpu", True),
     ],
 )
 def test_what_goes_together(table: Table, held: str, wanted: str, free: bool) -> None:
@@ -134,6 +139,19 @@ def test_a_waiting_writer_keeps_later_readers_behind_it(table: Table) -> None:
     assert behind is None
     assert table.drop(reader) == [writer]
     assert table.drop(writer) == [later]
+
+
+def test_a_pool_has_as_many_places_as_it_says_in_ticket_order(table: Table) -> None:
+    first, _ = table.ask("A", "slot:gpu/2")
+    table.ask("B", "slot:gpu/2 x")
+    third, refused = table.ask("C", "slot:gpu/2")
+    fourth, _ = table.ask("D", "slot:gpu/2")
+
+    assert refused is None
+    assert table.obstacles(third) == ["A", "B"]
+    assert table.ask("A", "slot:gpu/2")[1] is None  # somebody was first
+    assert table.drop(first) == [third]
+    assert table.obstacles(fourth) == ["B", "C"]
 
 
 def test_hand_over_goes_in_ticket_order_and_to_all_that_go_together(table: Table) -> None:
@@ -249,8 +267,15 @@ MEANS = {
     "*": {"x.py", "a"},
     "./": {"x.py", "a", "a/x.py", "a/y.txt", "a/b", "a/b/x.py", "a/b/z.md"},
     "port:1": {"port:1"},
+    "slot:g/2": set(),
+    "slot:g/3": set(),
 }
 """Every claim by the files that it means, out of a world with one file for each way in which two of them can meet."""
+
+
+def places(wanted: list[tuple[str, bool]]) -> int:
+    """The size of the pool that a request wants a place in; 0 if it wants none."""
+    return min((int(name[-1]) for name, _ in wanted if name.startswith("slot:")), default=0)
 
 
 class Model:
@@ -266,11 +291,16 @@ class Model:
         """Everyone in ticket order who collides with no holder and with nobody before them. Gives the new ones."""
         before = set(self.granted)
         for ticket, who, wanted in self.queue:
-            if ticket not in self.granted and not any(
-                other != who and self.collide(wanted, theirs)
+            others = [
+                (other, theirs)
                 for number, other, theirs in self.queue
-                if number in self.granted or number < ticket
-            ):
+                if other != who and (number in self.granted or number < ticket)
+            ]
+            pool = [(other, places(theirs)) for other, theirs in others if places(theirs)]
+            is_full = bool(places(wanted) and pool) and len({other for other, _ in pool}) >= min(
+                places(wanted), *(size for _, size in pool)
+            )
+            if ticket not in self.granted and not is_full and not any(self.collide(wanted, o) for _, o in others):
                 self.granted.add(ticket)
         return self.granted - before
 

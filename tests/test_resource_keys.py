@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.core.resource_keys import ResourceKeys, is_temporary
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.resources import ResourceKind
@@ -150,6 +150,11 @@ def test_claims_of_a_phase_are_resolved_with_their_mode(workspace: Path) -> None
     found = {str(claim.resource): claim.exclusive for claim in map(ResourceKeys(workspace).claim, declared)}
 
     assert found == {"src/deep/o.py": True, "src/deep/": False}
+
+
+def test_files_that_are_on_the_way_to_their_place_are_known() -> None:
+    assert is_temporary(".x.py.wavecrew")
+    assert not any(map(is_temporary, ("x.py.wavecrew", ".wavecrew/x", ".x.py")))
 
 
 _SEGMENTS = st.lists(st.sampled_from(["a", "b", ".", "..", "to-a", "up", "new"]), min_size=1, max_size=6)

@@ -16,8 +16,8 @@ import pytest
 
 from core_builders import PATIENCE, eventually, prepared_attempt, shell, soon
 from wavecrew.core import shim, supervisor
-from wavecrew.core.attempts import Fate, fate_of, read_result, shim_pid
-from wavecrew.core.liveness import is_locked, marked_processes
+from wavecrew.core.attempts import Fate, fate_of, read_result
+from wavecrew.core.liveness import is_locked, marked_processes, start_ticks
 from wavecrew.core.supervisor import Supervisor, sweep
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are followed to their end on Linux")
@@ -109,7 +109,7 @@ def test_attempts_outlive_the_supervisor_and_can_be_adopted(tmp_path: Path) -> N
         await soon(lambda: up(folder))
 
     story(begin)
-    pid = shim_pid(folder)
+    begun = (folder / "started").read_bytes()
     assert is_locked(folder / "lock")
 
     async def finish(watch: Watch) -> None:
@@ -119,7 +119,7 @@ def test_attempts_outlive_the_supervisor_and_can_be_adopted(tmp_path: Path) -> N
         await watch.all_ended(folder)
 
     story(finish)
-    assert (code_of(folder), shim_pid(folder)) == (7, pid)
+    assert (code_of(folder), (folder / "started").read_bytes()) == (7, begun)
     assert (tmp_path / "ws" / "up-1").read_text() == "ran\n"
 
 
@@ -370,7 +370,7 @@ def test_a_stop_that_comes_before_a_shim_has_said_who_it_is_reaches_it_later(tmp
     async def tell(watch: Watch) -> None:
         watch.supervisor.adopt(folder)
         watch.supervisor.stop(folder)
-        shim.publish(str(folder), "started", {"pid": program.pid, "ticks": 0}, sync=False)
+        shim.publish(str(folder), "started", {"pid": program.pid, "ticks": start_ticks(program.pid)}, sync=False)
         await soon(lambda: program.poll() is not None)
         os.close(descriptor)
         await watch.all_ended(folder)
