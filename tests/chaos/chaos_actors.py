@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
+import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from wavecrew.core import lock_table, resource_manager
+from wavecrew.core.engine import Engine
 from wavecrew.core.liveness import Liveness
 from wavecrew.core.resource_manager import Grant, LockRegistry
-from wavecrew.errors import LockError, LockTimeoutError
+from wavecrew.core.store import Store
+from wavecrew.core.wishes import Wish, WishKind
+from wavecrew.errors import LockError, LockTimeoutError, WavecrewError
 from wavecrew.models.resources import Claim, parse_resource
 
 # -- those who take locks -----------------------------------------------------------------------------------------
@@ -96,6 +102,48 @@ def take_more(workspace: str, diary: str, seed: int, rounds: int, begin: str) ->
             registry.release(grant)
     with open(diary, "w", encoding="ascii") as file:
         json.dump({"done": done, "refused": refused}, file)
+
+
+def wish_for(workspace: str, kind: str, phases: list[str], hard: bool) -> None:
+    """Want something of the run, as a user in another terminal would."""
+    from wavecrew.api.control import ask
+
+    folder = Path(workspace)
+    with Store.open(folder) as store:
+        wish = Wish(kind=WishKind(kind), by="tester", phases=tuple(phases), reason="chaos", hard=hard)
+        try:
+            ask(store, folder, "r1", wish)
+        except WavecrewError as error:
+            sys.stderr.write(f"{error.reason}\n")
+            sys.exit(error.exit_code)
+
+
+# -- a world with less room, or another time ------------------------------------------------------------------------
+
+
+def few_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def very_few_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
+
+
+def small_files() -> None:
+    """No file may grow beyond CHAOS_LIMIT bytes: for the database that is a full disk."""
+    limit = int(os.environ["CHAOS_LIMIT"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+def jumping_clock() -> None:
+    """The clock is put by CHAOS_JUMP seconds as soon as the file CHAOS_JUMP_AT exists."""
+    jump, at, real = float(os.environ["CHAOS_JUMP"]), os.environ["CHAOS_JUMP_AT"], time.time
+
+    def clock() -> float:
+        return real() + (jump if os.path.exists(at) else 0.0)
+
+    time.time = clock
+    Engine.__init__.__kwdefaults__["clock"] = clock
 
 
 # -- wavecrew, broken on purpose: whoever checks must see it --------------------------------------------------------

@@ -40,7 +40,7 @@ if [ "$RES" != - ]; then
   flock -n 8 || echo "two holders of $RES, one is $P" >> "$B/violations"
 fi
 echo "+ $P $N $(date +%s.%N)" >> "$B/ran"
-say() { echo "$1"; echo "$1" >> "$B/said/$P.$N"; }
+say() { echo "$1" && echo "$1" >> "$B/said/$P.$N"; }
 say "$P $N begins"
 sleep $NAP
 echo "made by $P" > "$OUT"

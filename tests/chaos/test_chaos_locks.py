@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Stress:
         while time.monotonic() < end:
             while len(self.takers) < TAKERS:
                 self.spawn()
-            time.sleep(chance.uniform(0, 2 / KILLS_PER_SECOND))
+            time.sleep(chance.uniform(0, 1.4 / KILLS_PER_SECOND))
             self.kill(chance.randrange(TAKERS))
         while self.takers:
             self.kill(0)
@@ -196,7 +197,7 @@ def most_between(mine: Sequence[Held], everybody: Sequence[Held]) -> int:
     """How many colliding grants of others came, at most, between two grants of one taker."""
     others = sorted(one.fence for one in everybody if one not in mine and one.collides(mine[0]))
     ends = [0, *(one.fence for one in mine)]
-    return max(sum(low < fence < high for fence in others) for low, high in zip(ends, ends[1:], strict=False))
+    return max(sum(low < fence < high for fence in others) for low, high in pairwise(ends))
 
 
 def test_the_checker_sees_a_queue_without_order(zygote: Zygote) -> None:
@@ -205,7 +206,7 @@ def test_the_checker_sees_a_queue_without_order(zygote: Zygote) -> None:
 
 
 def test_rings_are_refused_and_everybody_gets_on(zygote: Zygote, figure: Callable[..., None]) -> None:
-    """Four who take one lock and then another, in any order: somebody is told to give way, and nobody waits for ever."""
+    """Four who take one lock and then another, in any order: some are told to give way, and nobody waits for ever."""
     rounds = times(25, 500)
     with world_of(zygote) as world:
         begin = world.base / "begin"
