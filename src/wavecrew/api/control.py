@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from wavecrew.api.history import run_is_alive
+from wavecrew.api.history import open_run, run_is_alive
+from wavecrew.api.rules import care_for, recorded_config, retry_rules
 from wavecrew.core import wishes
 from wavecrew.core.bell import Bell
 from wavecrew.core.engine import Engine
@@ -21,11 +22,9 @@ from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import Store
-from wavecrew.core.verdicts import RetryRules
 from wavecrew.core.wishes import Wish
 from wavecrew.errors import RunBusyError, UsageError
 
-_PATIENCE_SECONDS: Final = 15.0
 _LOOK_AGAIN_SECONDS: Final = 0.02
 
 
@@ -49,47 +48,52 @@ def ask(store: Store, workspace: Path, run: str, wish: Wish) -> bool:
 
 
 def _ask_coordinator(store: Store, run: str, wish: Wish) -> bool:
+    """Leave a wish and wait for the answer. Tells whether there was one; whoever stops waiting takes the wish back."""
     with store.transaction() as tx:
         number = wishes.put(tx, run, wish)
-    Bell.ring(store.folder, f"run-{run}")
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    answer = None
+    try:
+        Bell.ring(store.folder, f"run-{run}")
+        deadline = time.monotonic() + wishes.PATIENCE_SECONDS
+        while answer is None and time.monotonic() < deadline and run_is_alive(store.folder, run):
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            answer = _look(store, number)
+    finally:
         with store.transaction() as tx:
-            answer = wishes.take_answer(tx, number)
-        if answer is not None:
-            if answer:
-                raise UsageError(answer)
-            return True
-        if not run_is_alive(store.folder, run):
-            break
-        time.sleep(_LOOK_AGAIN_SECONDS)
-    with store.transaction() as tx:
-        answer = wishes.take_answer(tx, number)  # it may have answered with its last breath
-        wishes.withdraw(tx, number)
+            if answer is None:
+                answer = wishes.take_answer(tx, number)  # it may have answered with its last breath
+            wishes.withdraw(tx, number)
     if answer is None and run_is_alive(store.folder, run):
         raise RunBusyError(
             f"the coordinator of run {run} does not answer; it may be stopped or very busy",
             fix="see who it is with: wavecrew status",
         )
     if answer:
-        raise UsageError(answer)
+        reason, _, fix = answer.partition("\n")
+        raise UsageError(reason, fix=fix)
     return answer is not None
 
 
+def _look(store: Store, number: int) -> str | None:
+    with store.transaction() as tx:
+        return wishes.take_answer(tx, number)
+
+
 def _fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:
+    """Take charge with the rules that the run was started with: attempts may have ended that nobody has judged."""
+    state = open_run(store, run).state
+    config = recorded_config(state.settings)
+    keys = ResourceKeys(workspace)
     jobs = JobMaker(
-        run=run,
-        workspace=workspace,
-        state_folder=store.folder,
-        agents={},
-        keys=ResourceKeys(workspace),
-        default_agent="",
+        run=run, workspace=workspace, state_folder=store.folder, agents={}, keys=keys, default_agent=config.agent
     )
+    claims = {name: jobs.claims(phase) for name, phase in state.graph.nodes.items()}
     engine = Engine(
         store=store,
         registry=LockRegistry(store, workspace),
         jobs=jobs,
-        policy=Policy(agent_limit=0, rank={}, claims={}),
-        retry=RetryRules(),
+        policy=Policy(agent_limit=0, rank={}, claims=claims),
+        retry=retry_rules(config),
+        care=care_for(keys, claims, config),
     )
     asyncio.run(engine.fulfil(wish))

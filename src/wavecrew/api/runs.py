@@ -20,12 +20,12 @@ from pathlib import Path
 
 from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.plans import load_agents
+from wavecrew.api.rules import care_for, retry_rules
 from wavecrew.api.selection import select
 from wavecrew.api.users import who
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
-from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.engine import Engine, Observer
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.outputs import missing_outputs
@@ -33,7 +33,6 @@ from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import STATE_FOLDER, Store
-from wavecrew.core.verdicts import RetryRules
 from wavecrew.errors import PlanError, RunBusyError, Severity
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event
@@ -138,18 +137,8 @@ class PreparedRun:
                 registry=LockRegistry(store, self.workspace.folder),
                 jobs=self.jobs,
                 policy=self.policy,
-                retry=RetryRules(
-                    self.config.retries,
-                    self.config.retry_delay_seconds,
-                    self.config.lock_timeout_seconds,
-                    max(1, self.config.conflict_retry_attempts),
-                ),
-                care=Care(
-                    self.jobs.keys,
-                    self.policy.claims,
-                    AuditPolicy(self.config.audit),
-                    put_back=self.config.put_back,
-                ),
+                retry=retry_rules(self.config),
+                care=care_for(self.jobs.keys, self.policy.claims, self.config),
                 observe=observe,
                 opening=partial(_ask_again, self.workspace.folder) if self.taken_up else lambda state: (),
             )

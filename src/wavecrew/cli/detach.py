@@ -32,11 +32,11 @@ def detach(prepared: PreparedRun) -> int:
     state = prepared.workspace.folder / STATE_FOLDER
     with prepared.workspace.open_store():
         pass  # make the state folder now, so that its faults are told here
-    words = [word for word in sys.argv[1:] if word != "--detach"]
+    words = _in_the_foreground(sys.argv[1:])
     log = state / f"coordinator-{prepared.run}.log"
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "wb") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "wavecrew", *words, "--ui", "plain", "--no-input"],
+            [sys.executable, "-m", "wavecrew", *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -46,8 +46,19 @@ def detach(prepared: PreparedRun) -> int:
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end and child.poll() is None and not run_is_alive(state, prepared.run):
         time.sleep(0.02)
-    if child.poll() not in (None, ExitCode.OK):
+    if child.poll() in (ExitCode.OK, ExitCode.PHASE_FAILED):
+        echo(f"run {prepared.run} has ended already")
+        echo("next: wavecrew status")
+        return ExitCode.OK
+    if child.poll() is not None:
         raise PreflightError(f"the run ended at once: {last_lines(log, 5)}", fix=f"see {log}")
     echo(f"run {prepared.run} goes on in the background (pid {child.pid})")
     echo("next: wavecrew status --watch · wavecrew cancel")
     return ExitCode.OK
+
+
+def _in_the_foreground(words: list[str]) -> list[str]:
+    """The same command line without the wish for the background, with what a process without a terminal needs."""
+    end = words.index("--") if "--" in words else len(words)
+    options = [word for word in words[:end] if word != "--detach"]
+    return [*options, "--ui", "plain", "--no-input", *words[end:]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
-from wavecrew.errors import ExitCode, NotFoundError, PreflightError
+from wavecrew.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
     from wavecrew.core.resource_manager import LockRegistry
     from wavecrew.models.parallel_execution import ResourceLock
+
+
+_WEEK = 7 * 86_400.0
 
 
 @contextmanager
@@ -97,33 +98,34 @@ def locks_break(settings: Globals, fence: int, force: bool) -> int:
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("words", nargs=-1, required=True, metavar="PATH... -- COMMAND...", type=click.UNPROCESSED)
-@click.option("--timeout", type=float, default=300.0, show_default=True, help="Longest wait in seconds.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, max=_WEEK),
+    default=300.0,
+    show_default=True,
+    help="Longest wait in seconds.",
+)
 @click.option("--shared", is_flag=True, help="Read locks: others may read as well.")
 @with_globals
 @pass_globals
 def lock(settings: Globals, words: tuple[str, ...], timeout: float, shared: bool) -> int:
     """Run COMMAND while holding locks on every PATH, all or none. Gives the exit code of COMMAND."""
+    from wavecrew.api.locked_command import run_locked
     from wavecrew.models.parallel_execution import LockType
 
     if "--" not in words or not words[: words.index("--")] or not words[words.index("--") + 1 :]:
         raise click.UsageError("write it as: wavecrew lock PATH... -- COMMAND...")
     paths, command = words[: words.index("--")], words[words.index("--") + 1 :]
     with _registry(settings, create=True) as registry:
-        claims = registry.claims(paths, LockType.SHARED if shared else LockType.EXCLUSIVE)
-        waiting = f"waiting for {', '.join(paths)}: "
-        grant = registry.acquire(
-            registry.owner(f"command {command[0]}"),
-            claims,
+        return run_locked(
+            registry,
+            registry.claims(paths, LockType.SHARED if shared else LockType.EXCLUSIVE),
+            command,
             timeout=timeout,
-            on_wait=lambda found: None if settings.quiet else echo(f"{waiting}held by {found.label}", err=True),
+            on_wait=lambda found: (
+                None if settings.quiet else echo(f"waiting for {', '.join(paths)}: held by {found.label}", err=True)
+            ),
         )
-        try:
-            return subprocess.run(command, check=False).returncode
-        except OSError as error:
-            raise PreflightError(f"{command[0]} cannot be started: {error.strerror}") from None
-        finally:
-            registry.release(grant)
-            sys.stdout.flush()
 
 
 def _lock_data(lock: ResourceLock) -> dict[str, object]:

@@ -6,10 +6,11 @@ What it does not know: whose log it is, and what may be shown on a terminal.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _BLOCK: Final = 64 * 1024
 _MOST: Final = 4 * 1024 * 1024  # a log may be one endless line
@@ -41,8 +42,16 @@ def follow(path: Path, is_over: Callable[[], bool]) -> Iterator[bytes]:
     with path.open("rb") as file:
         while True:
             over = is_over()  # asked before reading, so that what came last is not missed
+            _stay_inside(file)
             while piece := file.read(_BLOCK):
                 yield piece
             if over:
                 return
             time.sleep(_PAUSE_SECONDS)
+
+
+def _stay_inside(file: BinaryIO) -> None:
+    """A log with a limit becomes shorter when its middle is cut out; then go on at its end."""
+    size = os.fstat(file.fileno()).st_size
+    if file.tell() > size:
+        file.seek(size)

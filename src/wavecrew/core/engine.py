@@ -241,7 +241,10 @@ class Engine:
                 del self._phase_of[one.folder]
                 with contextlib.suppress(OSError):
                     fate_of(one.folder)  # removes its environment, and nothing can start it late
-                failed.append(self._end(one.phase.id, Outcome.FAILED, Cause.START, f"it could not be started: {error}"))
+                ended = self._end(one.phase.id, Outcome.FAILED, Cause.START, f"it could not be started: {error}")
+                with contextlib.suppress(OSError):
+                    self._care.after_end(one.folder, ended)
+                failed.append(ended)
         self._record(*failed)
 
     # -- ends

@@ -236,21 +236,29 @@ class Attempt:
 
     def _trim_log(self) -> None:
         """Cut the middle out of a log that has grown too large. The agent appends to the same file meanwhile; what it
-        writes in that very instant may fall into the cut."""
+        writes in that very instant may fall into the cut. An agent that takes its log away has none, and goes on."""
         if self.log_limit is None:
             return
-        log = os.open(self.folder + "/log", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            size = os.fstat(log).st_size
-            if size <= self.log_limit:
-                return
-            head, tail = self.log_limit // 2, self.log_limit // 4
-            end = os.pread(log, tail, size - tail)
-            os.ftruncate(log, head)
-            self.cut += size - head - len(end)
-            os.write(log, f"\n[wavecrew: about {self.cut} bytes were cut out here]\n".encode() + end)
+            log = os.open(self.folder + "/log", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        try:
+            self._cut_out_middle(log, self.log_limit)
+        except OSError:
+            pass  # a full disk: the head is there
         finally:
             os.close(log)
+
+    def _cut_out_middle(self, log: int, limit: int) -> None:
+        size = os.fstat(log).st_size
+        if size <= limit:
+            return
+        head, tail = limit // 2, limit // 4
+        end = os.pread(log, tail, size - tail)
+        os.ftruncate(log, head)
+        self.cut += size - head - len(end)
+        os.write(log, f"\n[wavecrew: about {self.cut} bytes were cut out here]\n".encode() + end)
 
     def _signal(self, agent: int, number: int) -> None:
         """To the step's process group, and to those below that left the group."""

@@ -6,7 +6,7 @@ What it does not know: processes, locks and the database.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,13 +42,9 @@ class Judge:
     strict: bool = False
     """Whether a phase fails that may have written what it had not claimed."""
 
-    def result(
-        self, state: ExecutionState, name: str, result: Result, now: float, cancelled_by: str = ""
-    ) -> ev.AttemptEnded:
+    def result(self, state: ExecutionState, name: str, result: Result, now: float) -> ev.AttemptEnded:
         """The end of an attempt that left a result."""
         if result.cause == "stopped":
-            if cancelled_by:
-                return self.end(state, name, now, Outcome.FAILED, Cause.CANCELLED, f"cancelled by {cancelled_by}")
             return self.end(state, name, now, Outcome.STOPPED, Cause.STOPPED, "stopped", result.code)
         if result.code == 0 and not result.cause:
             return self._success(state, name, now)
@@ -102,7 +98,7 @@ class Judge:
         if outcome is Outcome.LOST:
             return now if found.losses + 1 < MAX_LOSSES else None
         retries = self.rules.retries if own is None else own
-        if outcome is Outcome.FAILED and cause is not Cause.CANCELLED and found.failures < retries:
+        if outcome is Outcome.FAILED and found.failures < retries:
             return now + self.rules.delay
         return None
 
@@ -110,6 +106,15 @@ class Judge:
         """The proof of the whole run: what completed phases had made must still be there, whoever came after them."""
         made = {path: None for found in state.phase_states.values() for path in found.outputs}
         return missing_outputs(self.workspace, made)
+
+
+def cancelled(ended: ev.AttemptEnded, by: str) -> ev.AttemptEnded:
+    """The end of an attempt that somebody had cancelled: unless it was faster and good, it is for good, however it
+    came. An agent that fails, or dies, in the instant of being ended is not tried again either."""
+    if ended.outcome is Outcome.SUCCEEDED:
+        return ended
+    detail = f"cancelled by {by}"
+    return replace(ended, outcome=Outcome.FAILED, cause=Cause.CANCELLED, detail=detail, retry_at=None)
 
 
 def _told(result: Result) -> str:

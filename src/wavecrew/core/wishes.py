@@ -11,13 +11,18 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
-from wavecrew.errors import UsageError
+from wavecrew.errors import InvalidValueError, UsageError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.records import plain, rebuild
+
+NOT_UNDERSTOOD: Final = "the coordinator does not know such a wish\nboth must be of one version of wavecrew"
+PATIENCE_SECONDS: Final = 15.0
+"""How long somebody waits for the answer to a wish."""
 
 
 class WishKind(StrEnum):
@@ -46,6 +51,11 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
 
     Raises UsageError for a wish that does not fit where the run stands.
     """
+    for name in wish.phases:
+        if name not in state.phase_states:
+            raise UsageError(f"there is no phase {name!r} in this run", fix="see the phases with: wavecrew status")
+    if not wish.phases and wish.kind in (WishKind.PAUSE, WishKind.CANCEL):
+        _require_going_on(wish, state)
     match wish.kind:
         case WishKind.RETRY:
             return _retry(wish, state, now)
@@ -59,10 +69,23 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
             return tuple(event for name in wish.phases if (event := _cancel(wish, name, state, now)) is not None)
 
 
+def _require_going_on(wish: Wish, state: ExecutionState) -> None:
+    """What has ended can be neither paused nor cancelled: it would look as if it were still to go on."""
+    if state.end_time is not None:
+        raise UsageError(f"run {state.run} is over; there is nothing to {wish.kind}")
+    if wish.kind is WishKind.CANCEL and state.stop_reason and not state.running:
+        raise UsageError(f"run {state.run} was stopped already ({state.stop_reason})")
+
+
 def _retry(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ...]:
     wanted = set(wish.phases)
     for name in wish.phases:
         found = state.phase_states[name]
+        if not state.to_do(name):
+            raise UsageError(
+                f"phase {name} is not among those that this run is to do",
+                fix=f"run it with: wavecrew run --only {name}",
+            )
         if found.status not in (PhaseStatus.COMPLETED, PhaseStatus.FAILED) and found.waiver is None:
             raise UsageError(f"phase {name} is {found.status}; only what has ended can be tried again")
     if wish.hard:
@@ -106,14 +129,21 @@ def put(tx: sqlite3.Connection, run: str, wish: Wish) -> int:
     return cursor.lastrowid or 0
 
 
-def waiting(tx: sqlite3.Connection, run: str) -> list[tuple[int, Wish]]:
-    """Wishes that nobody has answered yet, oldest first."""
+def waiting(tx: sqlite3.Connection, run: str) -> list[tuple[int, Wish | None]]:
+    """Wishes that nobody has answered yet, oldest first; None for one that is not in a form that we know."""
     rows = tx.execute("SELECT id, record FROM wish WHERE run = ? AND answer IS NULL ORDER BY id", (run,)).fetchall()
-    return [(number, rebuild(Wish, json.loads(record))) for number, record in rows]
+    return [(number, _read(record)) for number, record in rows]
+
+
+def _read(record: str) -> Wish | None:
+    try:
+        return rebuild(Wish, json.loads(record))
+    except (ValueError, InvalidValueError):
+        return None
 
 
 def answer(tx: sqlite3.Connection, number: int, text: str) -> None:
-    """Say what became of a wish: nothing when it was fulfilled, else why not."""
+    """Say what became of a wish: nothing when it was fulfilled, else why not, and on a second line what to do."""
     tx.execute("UPDATE wish SET answer = ? WHERE id = ?", (text, number))
 
 
@@ -127,5 +157,11 @@ def take_answer(tx: sqlite3.Connection, number: int) -> str | None:
 
 
 def withdraw(tx: sqlite3.Connection, number: int) -> None:
-    """Take a wish back that nobody has answered."""
-    tx.execute("DELETE FROM wish WHERE id = ? AND answer IS NULL", (number,))
+    """Take a wish back."""
+    tx.execute("DELETE FROM wish WHERE id = ?", (number,))
+
+
+def forget_old(tx: sqlite3.Connection, run: str, now: float) -> None:
+    """Wishes whose askers were killed before they could take them back. Nobody waits for them any more, and who comes
+    later must not be surprised by them. `now` is in seconds since 1970."""
+    tx.execute("DELETE FROM wish WHERE run = ? AND asked < ?", (run, now - PATIENCE_SECONDS))

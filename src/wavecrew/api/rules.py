@@ -1,0 +1,41 @@
+"""From settings to the rules that an engine keeps.
+
+What it does: translates the settings of a run for those who judge attempts and look after files.
+What it does not know: where settings come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wavecrew.config.parallel_config import ParallelExecutionConfig
+from wavecrew.core.care import AuditPolicy, Care
+from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.core.verdicts import RetryRules
+from wavecrew.errors import InvalidValueError
+from wavecrew.models.resources import Claim
+
+
+def retry_rules(config: ParallelExecutionConfig) -> RetryRules:
+    """How often phases are tried again, and how long they wait for locks."""
+    return RetryRules(
+        config.retries,
+        config.retry_delay_seconds,
+        config.lock_timeout_seconds,
+        max(1, config.conflict_retry_attempts),
+    )
+
+
+def care_for(keys: ResourceKeys, claims: Mapping[str, tuple[Claim, ...]], config: ParallelExecutionConfig) -> Care:
+    """The care for the files of the workspace."""
+    return Care(keys, claims, AuditPolicy(config.audit), put_back=config.put_back)
+
+
+def recorded_config(settings: Mapping[str, Any]) -> ParallelExecutionConfig:
+    """The settings that a run was started with; the defaults if another version of wavecrew has recorded them."""
+    known = {name: value for name, value in settings.items() if name in ParallelExecutionConfig.model_fields}
+    try:
+        return ParallelExecutionConfig(**known)
+    except InvalidValueError:
+        return ParallelExecutionConfig()
