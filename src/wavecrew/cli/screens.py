@@ -152,7 +152,7 @@ class _Plain:
     def tick(self) -> None:
         with self._guard:
             self._silent += 1
-            if self._silent >= _PLAIN_SILENCE and self._state.running:
+            if self._silent >= _PLAIN_SILENCE and (self._state.running or self._state.paused_by):
                 self._silent = 0
                 self._print([self._view.beat(self._state, time.time())])
 

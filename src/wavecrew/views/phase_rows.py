@@ -154,6 +154,8 @@ class _Rows:
             return Standing.READY
         if found.retry_at is not None and found.retry_at > self.now:
             return Standing.RETRYING
+        if self.state.paused_by:
+            return Standing.READY  # a run gives up its places in the queue for locks while it is paused
         return Standing.WAITING if found.lock_wait and self._holds(found.lock_wait.holder) else Standing.READY
 
     def _holds(self, holder: str) -> bool:

@@ -44,6 +44,23 @@ class WaveRules:
         return cls(float(delay) if isinstance(delay, int | float) else 0.0, settings.get("gate") == "wave")
 
 
+def held_by_wave(state: ExecutionState, now: float) -> Mapping[int, tuple[float, tuple[str, ...]]]:
+    """For each wave that has not begun: when it may, and its ready phases, while an agent is free for one of them and
+    nothing but the pause before the wave holds it up."""
+    rules = WaveRules.of(state.settings)
+    if state.paused_by or rules.gate or len(state.running) >= state.agent_limit:
+        return {}
+    held: dict[int, tuple[float, tuple[str, ...]]] = {}
+    for name in state.queued:
+        wave = state.graph.wave_of[name]
+        before = state.wave_starts.get(wave - 1)
+        opens = 0.0 if before is None else before + rules.delay
+        retry_at = state.phase_states[name].retry_at or 0.0
+        if state.to_do(name) and max(now, retry_at) < opens:
+            held[wave] = (opens, (*held.get(wave, (opens, ()))[1], name))
+    return held
+
+
 def pacing_words(told: Forecast) -> str:
     """What paces the rest, in words."""
     if told.wave_delay is not None:

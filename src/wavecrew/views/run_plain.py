@@ -13,6 +13,7 @@ from shlex import quote
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
+from wavecrew.views.run_forecast import WaveRules, held_by_wave
 from wavecrew.views.run_history import History
 from wavecrew.views.run_words import clock, in_ascii, label, listed, reason_of, seconds, short
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary, summarize
@@ -33,15 +34,28 @@ class PlainView:
         self._history = History(history)
         self._ascii_only = ascii_only
         self._started_at: float | None = None
+        self._held: set[int] = set()
 
     def event(self, events: Sequence[Event], state: ExecutionState) -> list[str]:
         """The lines of some events; `state` is the one after them."""
         self._history.add(events)
         if events and self._started_at is None:
             self._started_at = events[0].at
-        return [
-            line for event in events for line in lines_for(event, state, self._started_at or 0.0, history=self._history)
+        start = self._started_at or 0.0
+        lines = [line for event in events for line in lines_for(event, state, start, history=self._history)]
+        return lines + (self._hold(state, events[-1].at, start) if events else [])
+
+    def _hold(self, state: ExecutionState, now: float, start: float) -> list[str]:
+        """What only the pause before its wave holds up, told once for each wave: else an idle run would look stuck."""
+        held = held_by_wave(state, now)
+        lines = [
+            f"{clock(now - start)} {'hold':<6} wave {wave} starts in {seconds(opens - now)}"
+            f" (wave_delay_seconds={WaveRules.of(state.settings).delay:g}): {listed(names)}"
+            for wave, (opens, names) in held.items()
+            if wave not in self._held
         ]
+        self._held.update(held)
+        return lines
 
     def beat(self, state: ExecutionState, now: float) -> str:
         """The heartbeat."""
@@ -73,7 +87,8 @@ def _run_words(event: Event, state: ExecutionState, history: History | None) -> 
             return "run", _opening(event)
         case ev.CoordinatorStarted() if event.epoch > 1:
             done = sum(found.satisfied for found in state.phase_states.values())
-            return "resume", f"{one_line(state.run)} done={done}/{len(state.phase_states)} jobs={event.agents}"
+            paused = f" paused-by={_value(state.paused_by)}" if state.paused_by else ""
+            return "resume", f"{one_line(state.run)} done={done}/{len(state.phase_states)} jobs={event.agents}{paused}"
         case ev.RunPaused():
             return "pause", f"run by={_value(event.by)} {one_line(event.reason)}"
         case ev.RunContinued():
@@ -245,6 +260,7 @@ def next_lines(summary: Summary, width: int | None = None) -> list[str]:
         case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
             commands.append("wavecrew run" if summary.status is RunStatus.FAILED else "wavecrew run (goes on with it)")
         case RunStatus.RUNNING:
+            commands += ["wavecrew continue"] if summary.paused_by else []
             commands += [f"wavecrew logs {_argument(row.id)}" for row in summary.of(Standing.RUNNING)[:1]]
             commands.append("wavecrew status --watch")
         case RunStatus.SUCCEEDED:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wavecrew.models.events import Event, Outcome
+from wavecrew.models.events import Event, Outcome, UndeclaredWrites
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_forecast import WaveRules
@@ -35,6 +35,9 @@ class _Findings:
     history: History
     chain: tuple[PacingStep, ...]
     advice: Advice | None
+    audited: bool
+    """Whether somebody looked for undeclared writes."""
+    undeclared: tuple[UndeclaredWrites, ...]
 
 
 def _findings(state: ExecutionState, events: Sequence[Event], now: float | None, alive: bool | None) -> _Findings:
@@ -42,7 +45,9 @@ def _findings(state: ExecutionState, events: Sequence[Event], now: float | None,
     moment = now if now is not None else (history.last or 0.0)
     summary = summarize(state, moment, alive=alive, history=history)
     chain = pacing_chain(state.graph, history, state.agent_limit, state.start_time or 0.0)
-    return _Findings(summary, history, chain, advice(state, history, chain))
+    undeclared = tuple(event for event in events if isinstance(event, UndeclaredWrites))
+    audited = state.settings.get("audit") in ("warn", "fail")
+    return _Findings(summary, history, chain, advice(state, history, chain), audited, undeclared)
 
 
 # -- text -------------------------------------------------------------------------------------------------------
@@ -80,6 +85,8 @@ def _head(found: _Findings, width: int) -> Iterator[str]:
         if summary.agents:
             words.append(f"agents busy {summary.ratio / summary.agents:.0%}")
     words.append(f"retries {summary.retries}")
+    if found.undeclared or found.audited:
+        words.append(f"undeclared writes {len({path for one in found.undeclared for path in one.paths}):,}")
     if summary.idle:
         words.append(f"idle {seconds(summary.idle)} left out")
     status = summary.status.value.upper()
@@ -207,6 +214,9 @@ def report_data(
         "ended": summary.ended,
         "missing_outputs": list(summary.missing),
         "totals": _totals(found),
+        "undeclared_writes": [
+            {"at": one.at, "suspects": list(one.suspects), "paths": list(one.paths)} for one in found.undeclared
+        ],
         "pacing_chain": [_step_data(step) for step in found.chain],
         "advice": _advice_data(found.advice),
         "idle": [{"since": since, "until": until} for since, until in found.history.idle],
