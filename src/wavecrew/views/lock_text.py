@@ -28,7 +28,7 @@ def lock_table(locks: Sequence[ResourceLock], waits: Sequence[Wait], now: float,
         lines.append(f"{lock.fence:>6} {path:<{room}} {row[0]:<9} {row[1]:<16} {row[2]:>7}")
     for resource, waiter, holder, since in waits:
         text = f"{printable(waiter)} waits {_age(now - since)} for {printable(resource)}, held by {printable(holder)}"
-        lines.append(f"  {fit(text, width - 2)}")
+        lines.append(f"  {fit(text, width - 2)}".rstrip())
     return "\n".join([*lines, summary])
 
 
