@@ -16,11 +16,11 @@ from typing import Final
 
 from wavecrew.api.plans import load_agents
 from wavecrew.api.workspace import Workspace
+from wavecrew.core.file_system import NETWORK, file_system_of
 from wavecrew.core.store import STATE_FOLDER, Store
 from wavecrew.errors import WavecrewError
 
 _NEEDED_SPACE: Final = 50 * 1024 * 1024
-_NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +68,13 @@ def _state(workspace: Workspace) -> Finding:
 
 def _file_system(workspace: Workspace) -> Finding:
     """Locks of the kernel are not to be trusted across a network."""
-    found = file_system_of(str(workspace.folder))
+    found = file_system_of(workspace.folder)
     return Finding(
         "file system",
-        found not in _NETWORK_FILE_SYSTEMS,
+        found not in NETWORK,
         found or "unknown",
         "work on a local disk: locks and the state database cannot be trusted on a network file system",
     )
-
-
-def file_system_of(path: str) -> str:
-    """The type of the file system that a path lies on, as the mount table names it; empty if it cannot be told."""
-    best = ("", "")
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:  # noqa: PTH123 -- a virtual file
-            for line in mounts:
-                _, where, kind, *_ = line.split()
-                inside = path == where or path.startswith(where.rstrip("/") + "/")
-                if inside and len(where) >= len(best[0]):
-                    best = (where, kind)
-    except OSError:
-        return ""
-    return best[1]
 
 
 def _space(workspace: Workspace) -> Finding:
