@@ -52,10 +52,10 @@ def cells(text: str) -> int:
 
 
 def _widths(text: str) -> Iterator[int]:
-    before = 0
+    narrow_sign = False
     for character in text:
         if character == _WIDE_PICTURE:  # it makes a picture, two columns wide, of the sign before it
-            width = 1 if before == 1 else 0
+            width = 1 if narrow_sign else 0
         elif character.isascii():
             width = 1
         elif category(character) in ("Mn", "Me", "Cf") or "\u1160" <= character <= "\u11ff":
@@ -63,7 +63,7 @@ def _widths(text: str) -> Iterator[int]:
         else:
             width = 2 if east_asian_width(character) in "WF" else 1
         yield width
-        before = width
+        narrow_sign = width == 1 and not character.isascii() and character != _WIDE_PICTURE
 
 
 def cut(text: str, width: int, ellipsis: str = "…") -> str:
