@@ -24,11 +24,11 @@ _HOURS: Final = {
 }
 _WORDS: Final = {
     "second": "s sec secs second seconds sekunde sekunden 秒 초",
-    "minute": "m min mins minute minutes minuten minuto minutos мин минута минуты минут 分 分钟 分鐘 分間 분",
+    "minute": "m min mins minute minutes minuten minuto minutos minuti мин минута минуты минут 分 分钟 分鐘 分間 분",
     "hour": "h hr hrs hour hours std stunde stunden heure heures hora horas ora ore ч час часа часов"
     " 小时 小時 个小时 個小時 钟头 時間 시간",
     "day": "d day days workday workdays tag tage tagen arbeitstag arbeitstage pt jour jours día días dia dias giorno"
-    " giorni"
+    " giorni giornata giornate pd md"
     " день дня дней 天 日 个工作日 個工作日 工作日 人天 人日 営業日 일",
     "week": "w wk wks week weeks woche wochen semaine semaines semana semanas settimana settimane нед неделя недели"
     " недель"
@@ -43,11 +43,34 @@ _COUNTS: Final = (
     ("half a ", "0.5 "),
     ("half ", "0.5 "),
     ("1/2 ", "0.5 "),
-    ("demi-", "0.5 "),
+    ("mezza ", "0.5 "),
     ("medio ", "0.5 "),
+    ("media ", "0.5 "),
+    ("meio ", "0.5 "),
+    ("une demi-", "0.5 "),
+    ("demi-", "0.5 "),
+    ("einen halben ", "0.5 "),
+    ("ein halber ", "0.5 "),
+    ("halber ", "0.5 "),
+    ("полдня", "0.5 дня"),
+    ("пол", "0.5 "),
     ("один ", "1 "),
+    ("a couple of ", "2 "),
     ("an ", "1 "),
+    ("a ", "1 "),
+    ("un ", "1 "),
+    ("une ", "1 "),
+    ("una ", "1 "),
+    ("ein ", "1 "),
+    ("eine ", "1 "),
+    ("einen ", "1 "),
+    ("uma ", "1 "),
+    ("um ", "1 "),
     *((f"{word} ", f"{number} ") for word, number in numbered("one two three four five six seven eight", 1).items()),
+)
+_ABOUT: Final = re.compile(
+    r"(?:~|≈|about|approx(?:imately)?\.?|around|roughly|circa|ca\.?|c\.|est(?:imated)?\.?:?|up to|at most|max\.?"
+    r"|etwa|ungefähr|rund|bis zu|environ|unos|unas|cerca de|aproximadamente|около|примерно|约|約|大约|おおよそ|약)[ ]*"
 )
 _LONGEST: Final = 200
 _NUMBER: Final = r"\d{1,6}(?:[.,]\d{1,3})?"
@@ -56,6 +79,7 @@ _AMOUNT: Final = re.compile(
     rf"(?:[ ]?(?P<unit0>[^\W\d_]{{1,8}})?[ ]?(?:-|–|—|~|～|〜|to|bis|à|a|至|到|до|and|und)[ ]?(?P<high>{_NUMBER}))?"
     r"[ +]?[ ]?-?(?:(?:person|man|work|working|ideal|engineer|dev|full|business|focused)[ -])?(?P<unit>[^\W\d_]{1,12})"
 )
+_CLOCK: Final = re.compile(r"(?<![\w.,/:])(\d{1,3})[ ]?h[ ]?(\d{1,2})(?![\w.,:])")  # `2h30`
 _ISO: Final = re.compile(r"pt?(?:(\d{1,4})d)?t?(?:(\d{1,4})h)?(?:(\d{1,4})m)?$")
 _JOINTS: Final = frozenset({"", ",", "and", "und", "et", "y", "e", "и", "+", "&"})
 
@@ -72,7 +96,7 @@ def parse_duration(text: str, *, bare: str = "") -> float | None:
     if iso and any(iso.groups()):
         days, hours, minutes = (float(part or 0) for part in iso.groups())
         return days * HOURS_PER_DAY + hours + minutes / 60
-    total = _first_amount(text)
+    total = _first_amount(_CLOCK.sub(r"\1h \2min", text))
     if total is None and bare:
         total = _bare_amount(text, _HOURS[bare])
     return total if total is None or isfinite(total) else None
@@ -80,11 +104,13 @@ def parse_duration(text: str, *, bare: str = "") -> float | None:
 
 def _prepared(text: str) -> str:
     text = text[:_LONGEST].strip().casefold()
+    about = _ABOUT.match(text)
+    text = text[about.end() :] if about else text
     for mark, number in _FRACTIONS.items():
         text = text.replace(mark, number)
     for words, number in _COUNTS:
         text = text.replace(words, number) if text.startswith(words) else text
-    return text.replace("~", "", 1).replace("≈", "", 1).strip() if text[:1] in "~≈" else text
+    return text
 
 
 def _first_amount(text: str) -> float | None:

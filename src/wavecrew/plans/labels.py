@@ -164,7 +164,7 @@ _BOLD: Final = re.compile(
     r"(?P<mark>\*\*|__)(?P<label>[^*_\n|]{1,70}?)(?P<inner>[:：]?)[ ]?(?P=mark)[ ]?(?P<outer>[:：]?)"
 )
 _PLAIN: Final = re.compile(
-    r"[^\w(\[]{0,8}[*_]?(?P<label>[^\s:：|*`][^:：|*`]{0,60}?)[*_]?[ ]?[:：](?=[ *_`(\[/]|$|[^\x00-\x7f])(?!//)"
+    r"[^\w(\[]{0,8}[*_]?(?P<label>[^\s:：|*`][^:：|*`]{0,60}?)[*_]?[ ]?(?::(?=[ *_`(\[/]|$|[^\x00-\x7f])(?!//)|：)"
 )
 _WORDED: Final = re.compile(
     r"(?:this (?:phase|step|task|stage|milestone|sprint) )?"
