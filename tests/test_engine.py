@@ -317,18 +317,23 @@ def test_a_run_that_ends_at_the_first_failure_does_not_wait_for_a_lock(tmp_path:
 
 
 def test_a_phase_that_gets_its_lock_and_cannot_be_prepared_any_more_is_refused(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, PhaseInfo("a", "A", agent="moody", locks=("x",)))
+    bench = Bench(
+        tmp_path, PhaseInfo("a", "A", agent="moody", locks=("x",)), phase("b", sh=gate("b")), phase("c", "b", sh=RAN)
+    )
     lock = FileLock("x", workspace=tmp_path, owner="a script").acquire()
 
     async def story() -> ExecutionState:
         task = asyncio.create_task(bench.engine(agents={"moody": Moody("a")}).run())
         await soon(lambda: bench.of(ev.LockAwaited))
         lock.release()
+        await soon(lambda: bench.of(ev.PhaseRefused) or task.done())
+        assert bench.registry().locks() == ()  # while the run goes on
+        open_gate(bench, "b")
         return await asyncio.wait_for(task, PATIENCE)
 
     state = asyncio.run(story())
 
-    assert statuses(state) == {"a": "FAILED"}
+    assert statuses(state) == {"a": "FAILED", "b": "COMPLETED", "c": "COMPLETED"}
     nothing_left(bench)
 
 

@@ -208,15 +208,19 @@ def test_what_one_step_leaves_behind_is_gone_before_the_next(tmp_path: Path) -> 
 
 
 def test_a_time_limit_ends_the_whole_tree(tmp_path: Path) -> None:
-    """The limit runs out while the agent waits for ever, whenever that is."""
     script = f"{DAEMONS}; exec sleep 1000"
-    folder = prepared_attempt(tmp_path / "1", shell(script), shell("touch next"), timeout=1.0)
+    for limit in (0.5, 5.0, 50.0):  # on a slow machine the first may be over before there is much to end
+        folder = prepared_attempt(tmp_path / str(limit) / "1", shell(script), shell("touch next"), timeout=limit)
 
-    run(folder)
+        run(folder)
 
-    assert (result_of(folder).code, result_of(folder).cause) == (-signal.SIGTERM, "timeout")
+        assert (result_of(folder).code, result_of(folder).cause) == (-signal.SIGTERM, "timeout")
+        assert marked_processes(folder) == []
+        assert not (folder.parent / "ws" / "next").exists()
+        pids = folder.parent / "ws" / "pids"
+        if pids.exists() and len(pids.read_text().split()) == 2:
+            break
     assert all(map(gone, daemons(folder)))
-    assert not (tmp_path / "ws" / "next").exists()
 
 
 def test_a_time_limit_of_nothing_ends_at_once(tmp_path: Path) -> None:
