@@ -189,10 +189,22 @@ def _numbered(text: str) -> Title | None:
     if not found:
         return None
     rest = found.group("rest")
-    if rest.lstrip()[:1] not in _SEPARATORS or not rest.strip(f" {_SEPARATORS}"):
+    if not rest.strip(f" {_SEPARATORS}"):
         return None
+    if rest.lstrip()[:1] not in _SEPARATORS:
+        name, notes = clean_name(rest.strip())
+        return Title("", found.group("id"), name, "", notes, separated=False) if _is_outline(found) else None
+    inner = _unit_first(rest.lstrip(f" {_SEPARATORS}"))
+    if inner is not None and inner.separated and inner.name:
+        return inner
     title = _titled("", found.group("id"), rest)
     return Title("", title.id, title.name, "", title.notes)
+
+
+def _is_outline(found: re.Match[str]) -> bool:
+    """Whether a number without a dot or colon behind it is one of an outline: `1.2 Title`, `1.1.2 Title`."""
+    number = found.group("id")
+    return "." in number and len(number) <= 12 and parse_duration(found.group()[:40]) is None
 
 
 def _titled(unit: str, written: str, rest: str) -> Title:
@@ -224,7 +236,7 @@ def _split_colon(text: str) -> tuple[str, str, str]:
 # -- names ------------------------------------------------------------------------------------------------------
 
 _STATUS: Final = words(
-    "completed complete done finished in-progress in progress wip pending todo not started planned ready blocked next"
+    "completed complete done finished in-progress wip pending todo not-started planned ready blocked next"
     " current"
     " partial partially skipped cancelled canceled deferred shipped merged optional mvp draft approved active new"
     " 已完成 完成 进行中 未开始 待办 완료 진행중 예정 完了 進行中 未着手 erledigt fertig offen terminé fait"
@@ -238,8 +250,8 @@ _CALENDAR: Final = re.compile(
 )
 _LABELLED: Final = re.compile(r"[^\W\d_][\w ]{1,20}[:：]")
 _DEPENDING: Final = re.compile(
-    r"(?:depends?|dependent|requires?|needs?|after|blocked by|prereq|follows|parallel|independent$|依赖|依存|의존"
-    r"|nach|braucht)\b",
+    r"(?:deps?|depends?|dependent|dependenc(?:y|ies)|requires?|needs?|after|blocked (?:by|on)|prereq\w*|follows|parallel"
+    r"|independent$|依赖|依存|의존|nach|braucht|benötigt)\b",
     re.IGNORECASE,
 )
 _PRIORITY: Final = re.compile(r"p[0-5]$|(?:high|medium|low|critical)(?: priority| risk)?$", re.IGNORECASE)
@@ -249,15 +261,31 @@ def clean_name(text: str) -> tuple[str, tuple[str, ...]]:
     """A name without emoji, status marks, times and other remarks at its end; and what stood in those brackets."""
     name, notes = _trimmed(text[:_LONGEST]), []
     while True:
-        opening = _opening_bracket(name)
-        if opening < 0:
-            break
-        note = name[opening + 1 : -1].strip()
-        if not (_is_status(note) or _is_note(note)) and opening > 0:
+        opening, note = _last_remark(name)
+        if opening < 0 or (not (_is_status(note) or _is_note(note)) and opening > 0):
             break
         notes.append(note)
         name = _trimmed(name[:opening])
     return _without_status(name), tuple(notes)
+
+
+_AMOUNT_TAIL: Final = re.compile(
+    r"[ ](?:-|–|—|//|·|@)[ ](?P<note>[~≈]?[ ]?\d{1,4}(?:[.,]\d{1,2})?(?:[ ]?[-–][ ]?\d{1,4}(?:[.,]\d{1,2})?)?[ ]?[^\W\d_]{1,9})$"
+)
+
+
+def _last_remark(name: str) -> tuple[int, str]:
+    """Where the last remark of a name begins and what it says: `Title (2h)`, `Title | Est: 2h`, `Title - 2h`."""
+    opening = _opening_bracket(name)
+    if opening >= 0:
+        return opening, name[opening + 1 : -1].strip()
+    head, bar, note = name.rpartition("|")
+    if bar and head and _is_note(note):
+        return len(head), note.strip()
+    tail = _AMOUNT_TAIL.search(name[-40:])
+    if tail and _is_note(tail.group("note")):
+        return len(name) - len(tail.group()), tail.group("note").strip()
+    return -1, ""
 
 
 def tells_dependency(note: str) -> bool:
@@ -296,7 +324,7 @@ def _opening_bracket(text: str) -> int:
 
 def _is_status(text: str) -> bool:
     text = _trimmed(text).casefold()
-    return text in _STATUS or (
+    return text.replace(" ", "-") in _STATUS or (
         text.partition(" ")[0].rstrip(",;:-") in ("completed", "done", "complete")
         and len(text) < 40
         and not any(UNITS.get(word) for word in text.split())
