@@ -28,7 +28,8 @@ ALL: Final = re.compile(
     r"|milestones?|steps?|tasks?|stories|sprints?|epics?|story)\b)(?![^,;]{0,16}\bfiles?\b)"
     r"|\b(?:previous|prior|preceding|earlier|above) (?:phases|stages|milestones|steps|tasks|stories|sprints|parts)\b"
     r"|\b(?:the|desired|targeted) (?:user )?stories\b"
-    r"|\beverything above\b|\ball of the above\b"
+    r"|\beverything (?:above|before|so far|else)\b|\ball of (?:the above|them|these)\b|\ball (?:the )?above\b"
+    r"|\b(?:alles|alle) (?:davor|vorher|bisherige|obigen?)\b|\btout ce qui précède\b|\btodo lo anterior\b|\bвсё выше"
     r"|(?:所有|全部|前面|之前)[^,，;；]{0,6}(?:阶段|階段|步骤|任务)|모든 ?(?:이전 )?(?:단계|작업)|이전 ?모든|이전"
     r" 단계 ?(?:모두|전체)|이전 단계들|(?:すべて|全て|全)の?(?:前の?)?(?:フェーズ|段階|タスク|ステップ)"
     r"|\balle(?:n|r)? (?:vorherigen|vorigen|vorangehenden|bisherigen|früheren|phasen|etappen|schritte)|\btoutes? les"
@@ -46,7 +47,7 @@ PREVIOUS: Final = re.compile(
 OFF: Final = re.compile(
     r"\b(?:not|no|nor|without|independent(?:ly)? (?:of|from)|in parallel|parallel(?:i[sz]able)? (?:with|to)|parallel"
     r"|concurrent(?:ly)?|alongside"
-    r"|before|see|cf|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)"
+    r"|(?<!everything )(?<!anything )before(?! (?:this|it)\b)|see|cf|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)"
     r"|except(?: for)?|excluding"
     r"|nicht|keine|unabhängig|vor|ohne|sauf|sans|avant|indépendante?|sin|antes|excepto|independiente|sem|exceto|кроме"
     r"|без|до|независим\w*|не)\b"
@@ -71,8 +72,9 @@ ASIDE: Final = re.compile(
     re.IGNORECASE,
 )
 VERBS: Final = re.compile(
-    r"(?:depends? (?:up)?on|requires?|needs?|after|blocked by|builds on|waits for|follows|completion of|complete"
-    r"|finish|hängt ab von|nach)[ :]+",
+    r"(?:(?:(?:depends?|dependent|contingent) (?:up)?on|deps?|depends?|dependenc(?:y|ies)|prereq(?:uisite)?s?|requires?"
+    r"|needs?|after|blocked (?:by|on)|builds on|waits (?:for|on)|follows|the completion of|completion of|complete"
+    r"|finish|hängt ab von|nach|benötigt|braucht)(?:[ :]+|(?=#)))+",
     re.IGNORECASE,
 )
 NO_NAMES: Final = re.compile(

@@ -11,6 +11,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import Final
 
+from wavecrew.plans.dependencies import parse_dependencies
 from wavecrew.plans.markdown import without_checkbox
 from wavecrew.plans.paths import use_of
 from wavecrew.plans.wordlists import words
@@ -35,13 +36,14 @@ _LABELS: Final = {
         dep; deps; prerequisite; prerequisites; prereq; prereqs; pre-requisites; pre-requisite; preconditions
         requires; require; required; required phases; requires phases; blocked by; blockers; blocker; blocked on
         needs; after; must come after; start after; starts after; run after; runs after; follows; preceded by
-        predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on
-        depends_on; blocked_by; upstream; prior phases; previous phases; required before start; entry criteria
+        predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on; must follow
+        depends_on; blocked_by; blocked until; gated by; gated on; contingent on; comes after; can begin once
+        upstream; prior phases; previous phases; required before start; entry criteria
         dependencies & prerequisites; dependencies on other phases; 依赖; 依赖项; 依赖关系; 前置依赖; 前置条件
         前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ
         先行タスク; 前提フェーズ; 의존성; 의존; 의존 관계; 선행 조건; 선행 단계; 선행 작업; 전제 조건; 선행조건
         종속성; abhängig von; abhängigkeit; abhängigkeiten; hängt ab von; voraussetzung; voraussetzungen; benötigt
-        baut auf; nach; vorgänger; dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite
+        baut auf; nach; vorgänger; setzt voraus; erfordert; bedingt durch; dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite
         bloqué par; depende de; dependencia; dependencias; prerrequisito; prerrequisitos; requisitos previos
         requiere; después de; bloqueado por; precede a; dependência; dependências; pré-requisito; pré-requisitos
         requer; depois de; dipende da; dipendenze; prerequisiti; richiede; зависит от; зависимость; зависимости
@@ -167,11 +169,30 @@ _PLAIN: Final = re.compile(
     r"[^\w(\[]{0,8}[*_]?(?P<label>[^\s:：|*`][^:：|*`]{0,60}?)[*_]?[ ]?(?::(?=[ *_`(\[/]|$|[^\x00-\x7f])(?!//)|：)"
 )
 _WORDED: Final = re.compile(
-    r"(?:this (?:phase|step|task|stage|milestone|sprint) )?"
-    r"(?:can(?:not)? (?:only )?(?:start|begin) (?:until|after|once)|builds on|depends on|dependent on|blocked by"
-    r"|requires|prerequisite is|must follow|hängt ab von|dépend de|depende de|зависит от|依赖)(?:[ ]|(?=\S))",
+    r"(?:(?:this|the) (?:phase|step|task|stage|milestone|sprint|work) )?(?:is )?"
+    r"(?:(?:can(?:not|'t)?|must not|may not|do not|don't|should not) (?:only )?(?:be )?(?:start(?:ed)?|begin|begun)"
+    r" (?:until|after|once|before)"
+    r"|builds (?:up)?on|depends (?:up)?on|dependent (?:up)?on|blocked (?:by|on|until)|waits (?:for|on)|waiting (?:for|on)"
+    r"|gated (?:by|on)|contingent (?:up)?on|preceded by|requires|prerequisite is|must (?:follow|come after|wait for)"
+    r"|(?:comes|starts|begins|runs|follows) (?:directly |immediately |right |only )?after"
+    r"|hängt (?:ab )?von|hängt an|baut auf|setzt|benötigt|dépend d[e']|depende d[eo]|dipende da|зависит от|依赖)"
+    r"(?:[ ]|(?<=[于赖'])(?=\S))",
     re.IGNORECASE,
 )
+_AFTER: Final = re.compile(
+    r"(?:once|after|when|nach|sobald|après) (?P<value>[^.;:]{1,80}?)"
+    r"(?: (?:is|are|has been|have been|has|have|ist|sind|est|sont)(?: all| both| been)?"
+    r" (?:merged|complete[d]?|done|finished|shipped|released|landed|closed|over|fertig|abgeschlossen|terminé\w*))?[.]?$",
+    re.IGNORECASE,
+)
+_FREE: Final = re.compile(
+    r"(?:(?:this|the) (?:phase|step|task|stage|milestone|sprint) )?(?:has no (?:hard |phase |other )?dependenc(?:y|ies)"
+    r"|has no prerequisites|(?:can|may) (?:be )?start(?:ed)?(?: at once| immediately| right away| anytime| any time| now)"
+    r"|no (?:hard |phase |other )?(?:dependencies|prerequisites|blockers)|depends on nothing|(?:is )?independent"
+    r"|keine (?:abhängigkeiten|voraussetzungen)|aucune dépendance|sin dependencias|нет зависимостей|无依赖)[.。]?$",
+    re.IGNORECASE,
+)
+_DASHED: Final = re.compile(r"(?P<label>[A-ZÄÖÜÉÀА-Я][^\s:|*`–—-][^:|*`–—-]{0,28}?)[ ](?:-|–|—)[ ](?=\S)")
 
 
 def fields_in(line: str) -> list[tuple[str, str, int]]:
@@ -220,10 +241,27 @@ def _field_in(segment: str, start: int) -> list[tuple[str, str, int]]:
         return [
             (plain.group("label"), _value(rest[1:] if text[0] in "*_" and rest[:1] == text[0] else rest), start + lead)
         ]
-    worded = _WORDED.match(text.lstrip("*_ "))
-    if worded:
-        return [(worded.group().strip(), _value(text.lstrip("*_ ")[worded.end() :]), start + lead)]
-    return []
+    return _worded(text.strip("*_ ").strip(), start + lead)
+
+
+def _worded(text: str, at: int) -> list[tuple[str, str, int]]:
+    """A field that is written as a sentence: `Must follow 2.`, `After Phase 3 is merged.`, `Dependencies - Phase 1`."""
+    if _FREE.match(text):
+        return [("dependencies", "none", at)]
+    dashed = _DASHED.match(text)
+    if dashed and kind_of(dashed.group("label")) in (Kind.DEPENDS, Kind.ESTIMATE):
+        return [(dashed.group("label"), _value(text[dashed.end() :]), at)]
+    after = _AFTER.match(text)
+    if after and _names_phases(after.group("value")):
+        return [("depends on", after.group("value"), at)]
+    worded = _WORDED.match(text)
+    return [(worded.group().strip(), _value(text[worded.end() :]), at)] if worded else []
+
+
+def _names_phases(text: str) -> bool:
+    """Whether a text is nothing but references to phases: `Phase 3`, `phases 1 and 2`, `M3`."""
+    meaning = parse_dependencies(text)
+    return bool(meaning.references) and all(not reference.named and reference.sure for reference in meaning.references)
 
 
 def _value(text: str) -> str:

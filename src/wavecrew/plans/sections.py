@@ -7,6 +7,7 @@ What it does not know: other phases, and how the section was found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -62,9 +63,12 @@ def _statement(entry: Entry, file: str) -> Statement:
     return Statement(parse_dependencies(bare(entry)), plain_text(entry.text), Place(file, entry.line, entry.column))
 
 
+_PIECES: Final = re.compile(r"[;|·•]|,(?=[ ]*(?:dep|req|need|after|block|est|~|\d{1,3}[ ]?(?:h|d|m)))", re.IGNORECASE)
+
+
 def take_notes(draft: Draft, notes: Iterable[str]) -> None:
     """Enter what stands in brackets behind the name of a phase: `(2h)`, `(depends on Phase 1)`."""
-    for note in notes:
+    for note in (piece for note in notes for piece in _PIECES.split(note)):
         hours = parse_duration(note)
         meaning = parse_dependencies(note)
         if hours is not None and draft.estimate is None:
