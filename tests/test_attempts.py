@@ -73,7 +73,7 @@ def test_a_job_is_not_written_through_a_planted_link(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "env.json").symlink_to(tmp_path / "victim")
 
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OSError, match=r"symbolic links|File exists"):
         prepared_attempt(tmp_path / "1", shell("true"))
 
     assert not (tmp_path / "victim").exists()

@@ -72,6 +72,8 @@ class PreparedRun:
     state: ExecutionState
     jobs: JobMaker
     policy: Policy
+    newest: str = ""
+    """The newest run of the plan when this was prepared; a new one is begun only while that holds."""
 
     @property
     def config(self) -> ParallelExecutionConfig:
@@ -147,7 +149,7 @@ class PreparedRun:
     def _open_history(self, store: Store) -> None:
         plan = self.request.plan
         key = _plan_key(self.workspace, plan)
-        store.create_run(self.run, at=time.time(), plan=key, digest=plan.digest, events=self.events)
+        store.create_run(self.run, at=time.time(), plan=key, digest=plan.digest, events=self.events, after=self.newest)
 
 
 async def _with_signals(engine: Engine) -> ExecutionState:
@@ -190,6 +192,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         state=state,
         jobs=jobs,
         policy=_policy(plan.graph, config, jobs),
+        newest=earlier.row.id if earlier is not None else "",
     )
     jobs.require_agents(prepared.open_phases)
     return prepared

@@ -76,8 +76,9 @@ def attempt_folder(state: Path, run: str, phase: str, attempt: int) -> Path:
 
 
 def write_job(folder: Path, job: Job) -> None:
-    """Make the folder of an attempt with all that its shim needs. Raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder of an attempt with all that its shim needs. Raises OSError, also when there is such a folder:
+    what somebody else left in it could be taken for the result of this attempt."""
+    folder.mkdir(mode=0o700, parents=True)
     steps = []
     for number, step in enumerate(job.steps):
         record: dict[str, Any] = {"kind": step.kind.value, "title": step.title}

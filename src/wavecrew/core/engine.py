@@ -108,6 +108,10 @@ class Engine:
                 await self._recover()
                 self._record(*self._opening(self.state))
                 await self._loop()
+            except StoreError:
+                if self._store.is_gone():  # nobody will ever find them again
+                    self.stop("the state is gone")
+                raise
             finally:
                 await self._leave()
         return self.state
@@ -393,7 +397,7 @@ class Engine:
             self._stage(*waits)
             self._store.append(tx, self.run_id, self._staged, epoch=self._epoch)
         told, self._staged = self._staged, []
-        self._locks.settle((one.phase.id for one in ready), queued, now)
+        self._locks.settle((one.phase.id for one in ready), queued)
         self._locks.ring(freed)
         if told:
             self._observe(told, self.state)

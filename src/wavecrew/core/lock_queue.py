@@ -8,6 +8,7 @@ What it does not know: scheduling and processes; it tells what it finds as event
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from wavecrew.models.execution_state import ExecutionState
 
 @dataclass(slots=True)
 class _Ticket:
-    """A phase that stands in the queue. `asked` is in seconds since 1970."""
+    """A phase that stands in the queue. `asked` is in seconds of a clock that nobody puts."""
 
     number: int
     asked: float
@@ -67,12 +68,12 @@ class LockQueue:
         grant, number = self._registry.request(tx, owner, one.claims)
         return number if grant is None else grant
 
-    def settle(self, started: Iterable[str], queued: Mapping[str, int], now: float) -> None:
+    def settle(self, started: Iterable[str], queued: Mapping[str, int]) -> None:
         """After the commit: who has started, and who stands in the queue. Not before, because a ticket number that
         was rolled back may be somebody else's next."""
         for name in started:
             self._tickets.pop(name, None)
-        self._tickets.update({name: _Ticket(number, now) for name, number in queued.items()})
+        self._tickets.update({name: _Ticket(number, time.monotonic()) for name, number in queued.items()})
 
     def look(self, state: ExecutionState, now: float) -> list[Event]:
         """What has become of those who wait: the news, if there is any."""
@@ -94,12 +95,12 @@ class LockQueue:
         if not in_the_way or self._registry.release_dead(in_the_way):
             return
         first = in_the_way[0]
-        if now >= ticket.asked + self._rules.lock_timeout * (ticket.timeouts + 1):
+        waited = time.monotonic() - ticket.asked
+        if waited >= self._rules.lock_timeout * (ticket.timeouts + 1):
             ticket.timeouts += 1
             if ticket.timeouts >= self._rules.lock_patience:
                 self.leave(name)
-                waited = round(now - ticket.asked)
-                detail = f"{first.wanted} was held by {first.label} for longer than it could wait ({waited} s)"
+                detail = f"{first.wanted} was held by {first.label} for longer than it could wait ({waited:.0f} s)"
                 yield ev.PhaseRefused(at=now, phase=name, cause=Cause.LOCK, detail=detail)
                 return
         event = awaited(state, name, str(first.wanted), first.label, now)

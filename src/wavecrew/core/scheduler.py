@@ -105,7 +105,10 @@ def _failed(found: PhaseState) -> bool:
 
 
 class _Gates:
-    """The gates of time: the pause before a retry, and the pause or barrier before a wave."""
+    """The gates of time: the pause before a retry, and the pause or barrier before a wave.
+
+    What has begun or ended in the future tells that the clock was put back; nobody waits until it has caught up.
+    """
 
     def __init__(self, state: ExecutionState, policy: Policy, now: float) -> None:
         self._state = state
@@ -116,7 +119,8 @@ class _Gates:
         """The earliest moment at which a gate that is closed now opens by itself."""
 
     def open(self, name: str) -> bool:
-        moment = self._state.phase_states[name].retry_at or 0.0
+        found = self._state.phase_states[name]
+        moment = 0.0 if (found.ended_at or 0.0) > self._now else found.retry_at or 0.0
         wave = self._wave_opens(self._state.graph.wave_of[name])
         if wave is None:
             return False
@@ -136,7 +140,7 @@ class _Gates:
 
     def _start_of(self, wave: int) -> float:
         started = self._state.wave_starts.get(wave)
-        return 0.0 if started is None else started + self._policy.wave_delay_seconds
+        return 0.0 if started is None or started > self._now else started + self._policy.wave_delay_seconds
 
     def _end_of(self, wave: int) -> float | None:
         """The end of all waves up to this one; None while one of their phases can still move."""
@@ -147,7 +151,7 @@ class _Gates:
                 if not self._settled(name, found):
                     return None
                 ended = max(ended, found.ended_at or 0.0)
-        return ended + self._policy.wave_delay_seconds if ended else 0.0
+        return ended + self._policy.wave_delay_seconds if 0.0 < ended <= self._now else 0.0
 
     def _settled(self, name: str, found: PhaseState) -> bool:
         if found.satisfied or found.status is PhaseStatus.FAILED or not self._state.to_do(name):

@@ -149,20 +149,29 @@ class Store:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection for several reads in a row; other threads wait meanwhile. It is no snapshot."""
         with self._guard:
+            if not self._read_only:
+                self._require_same_file()
             try:
                 yield self._database
             except sqlite3.Error as error:
                 raise StoreError(f"the state in {self.folder} could not be read: {error}") from error
 
-    def _require_our_file(self) -> None:
-        """An unlinked database accepts writes into the void; better to stop."""
-        if self._read_only:
-            raise StoreError(f"the state in {self.folder} can only be read", fix="make the folder writable")
+    def is_gone(self) -> bool:
+        """Whether the database was removed or replaced since it was opened."""
         try:
             now = (self.folder / "state.db").stat()
-        except FileNotFoundError:
-            now = None
-        if now is None or (now.st_ino, now.st_dev) != (self._file.st_ino, self._file.st_dev):
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        return (now.st_ino, now.st_dev) != (self._file.st_ino, self._file.st_dev)
+
+    def _require_our_file(self) -> None:
+        if self._read_only:
+            raise StoreError(f"the state in {self.folder} can only be read", fix="make the folder writable")
+        self._require_same_file()
+
+    def _require_same_file(self) -> None:
+        """An unlinked database accepts writes into the void; better to stop."""
+        if self.is_gone():
             raise StoreError(
                 f"{self.folder / 'state.db'} was removed or replaced while it was in use",
                 fix="stop every wavecrew in this folder; what was recorded after the removal is lost",
@@ -170,9 +179,21 @@ class Store:
 
     # -- runs and events
 
-    def create_run(self, run: str, *, at: float, plan: str, digest: str, events: Iterable[Event] = ()) -> None:
-        """Enter a run into the list, together with its first events. Raises StoreError if the id is taken."""
+    def create_run(
+        self, run: str, *, at: float, plan: str, digest: str, events: Iterable[Event] = (), after: str | None = None
+    ) -> None:
+        """Enter a run into the list, together with its first events. Raises StoreError if the id is taken.
+
+        With `after`, the id of the newest run of this plan that the caller knows of (empty for none), raises
+        RunBusyError when somebody has begun another one meanwhile.
+        """
         with self.transaction() as tx:
+            newest = tx.execute("SELECT id FROM run WHERE plan = ? ORDER BY number DESC LIMIT 1", (plan,)).fetchone()
+            if after is not None and after != (newest[0] if newest else ""):
+                raise RunBusyError(
+                    f"somebody else has just begun run {newest[0] if newest else '(removed)'} of this plan",
+                    fix="watch it with: wavecrew status --watch",
+                )
             number = tx.execute("SELECT coalesce(max(number), 0) + 1 FROM run").fetchone()[0]
             tx.execute(
                 "INSERT INTO run(id, number, created, plan, digest) VALUES(?,?,?,?,?)", (run, number, at, plan, digest)
