@@ -170,8 +170,9 @@ _PLAIN: Final = re.compile(
 )
 _WORDED: Final = re.compile(
     r"(?:(?:this|the) (?:phase|step|task|stage|milestone|sprint|work) )?(?:is )?"
-    r"(?:(?:can(?:not|'t)?|must not|may not|do not|don't|should not) (?:only )?(?:be )?(?:start(?:ed)?|begin|begun)"
-    r" (?:until|after|once|before)"
+    r"(?:can (?:only )?(?:be )?(?:start(?:ed)?|begin|begun) (?:after|once|when)"
+    r"|(?:cannot|can't|can not|must not|may not|do not|don't|should not) (?:be )?(?:start(?:ed)?|begin|begun)"
+    r" (?:until|before|unless)"
     r"|builds (?:up)?on|depends (?:up)?on|dependent (?:up)?on|blocked (?:by|on|until)|waits (?:for|on)|waiting (?:for|on)"
     r"|gated (?:by|on)|contingent (?:up)?on|preceded by|requires|prerequisite is|must (?:follow|come after|wait for)"
     r"|(?:comes|starts|begins|runs|follows) (?:directly |immediately |right |only )?after"
@@ -255,7 +256,10 @@ def _worded(text: str, at: int) -> list[tuple[str, str, int]]:
     if after and _names_phases(after.group("value")):
         return [("depends on", after.group("value"), at)]
     worded = _WORDED.match(text)
-    return [(worded.group().strip(), _value(text[worded.end() :]), at)] if worded else []
+    if not worded or (worded.group().casefold().startswith("setzt") and "voraus" not in text):
+        return []
+    label = worded.group().strip()
+    return [(label if kind_of(label) is not None else "requires", _value(text[worded.end() :]), at)]
 
 
 def _names_phases(text: str) -> bool:

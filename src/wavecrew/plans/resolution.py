@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from wavecrew.errors import InvalidValueError, Severity
@@ -25,7 +26,7 @@ MAX_DEPENDENCIES: Final = 1_000_000
 _MAX_SAME: Final = 8  # phases of one name are ambiguous long before
 
 
-@dataclass(slots=True)
+@dataclass
 class Index:
     """The phases of a plan by everything they may be called."""
 
@@ -35,6 +36,8 @@ class Index:
     loose: dict[str, list[str]] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
     numbers: dict[str, list[str]] = field(default_factory=dict)
+    short: dict[str, list[str]] = field(default_factory=dict)
+    """Numbers with the first letters of their unit: `P1` for phase 1 of a plan whose ids are mere numbers."""
     letters: set[str] = field(default_factory=set)
     positions: dict[str, int] = field(default_factory=dict)
     stories: set[str] = field(default_factory=set)
@@ -68,8 +71,10 @@ class Index:
         for alias in draft.aliases:
             entries += [(self.names, slug(alias)), (self.loose, loose_id(alias))]
         for cut in ("(", " - ", ":", " — "):
-            head = draft.name.partition(cut)[0].strip()
-            entries += [(self.names, slug(head))] if head and head != draft.name and len(head) > 3 else []
+            head = draft.name.partition(cut)[0].strip() if cut in draft.name else ""
+            entries += [(self.names, slug(head))] if len(head) > 3 else []
+        if runs[0].isdigit():
+            entries += [(self.short, loose_id(f"{letters}{draft.id}")) for letters in _SHORT_UNITS.get(draft.unit, ())]
         title = parse_title(draft.name)
         if title is not None and title.unit:
             self.stories |= {draft.id} if title.unit == "story" else set()
@@ -81,6 +86,18 @@ class Index:
             same = row.setdefault(key, []) if key else []
             if key and len(same) < _MAX_SAME and draft.id not in same:
                 same.append(draft.id)
+
+    @cached_property
+    def beginnings(self) -> dict[str, list[str]]:
+        """The first two or more words of every name (and whole names), where they are those of one phase only."""
+        found: dict[str, list[str]] = {}
+        for draft in self.drafts:
+            words = slug(draft.name).split("-")
+            for length in range(min(2, len(words)), min(len(words), 6) + 1):
+                same = found.setdefault("-".join(words[:length]), [])
+                if draft.id not in same[:2]:
+                    same.append(draft.id)
+        return {key: same for key, same in found.items() if key and len(same) == 1}
 
     # -- looking up
 
@@ -129,7 +146,7 @@ class Index:
         if reference.unit or text.isdigit():
             found = self.numbers.get(loose_id(text), [])
             return found if len(found) == 1 else []
-        return self._by_file(text)
+        return self.short.get(loose_id(text), []) or self._by_file(text)
 
     def _by_file(self, text: str) -> list[str]:
         title = parse_title(text.removesuffix(".md").replace("_", " ").replace("-", " ", 1))
@@ -177,7 +194,7 @@ class Index:
             if tail not in _TRAILING:
                 break
             key = head
-        return []
+        return self.beginnings.get(slug(words).removeprefix("the-"), [])
 
     def spoken_of(self, remark: Draft, *, by_number: bool) -> list[str]:
         """The phase that a remark in an overview is about: by its number, else by the words it is called by."""
@@ -203,6 +220,13 @@ _TRAILING: Final = words(
     "complete completed completion done finished phase phases ready first milestone stage step task section only"
     " alone approved merged 完成 완료 完了 fertig"
 )
+
+
+_SHORT_UNITS: Final = {
+    "phase": ("P", "Ph", "Phase"), "milestone": ("M", "MS"), "stage": ("S",), "step": ("S",), "task": ("T",),
+    "sprint": ("S", "SP"), "epic": ("E",), "wave": ("W",), "workstream": ("WS",), "package": ("WP", "AP"),
+    "iteration": ("I", "IT"), "story": ("US",), "part": ("P",), "increment": ("I",), "batch": ("B",),
+}  # fmt: skip
 
 
 def _short(unit: str, number: str) -> str:
@@ -279,9 +303,10 @@ def _read(fields: Iterable[DependencyField], index: Index, draft: Draft, finding
 
 def _ids(statement: Statement, index: Index, draft: Draft, findings: Findings) -> Iterator[str]:
     meaning = statement.meaning
+    excepted = {name for reference in meaning.excepted for name in index.find(reference, draft)}
     for reference in meaning.references:
-        found = index.find(reference, draft)
-        if not found and _is_missing(reference, index):
+        found = [name for name in index.find(reference, draft) if name not in excepted]
+        if not found and not excepted and _is_missing(reference, index):
             yield reference.text if not reference.last else f"{reference.text}-{reference.last}"
         if len(found) > 1 and not reference.last and not reference.named and not index._of_other_kind(reference):
             message = f"{shown(str(reference))!r} may mean {', '.join(found[:5])}; all of them are waited for"
@@ -290,7 +315,6 @@ def _ids(statement: Statement, index: Index, draft: Draft, findings: Findings) -
             )
         yield from found
     if meaning.all_previous:
-        excepted = {name for reference in meaning.excepted for name in index.find(reference, draft)}
         only = index.stories if "stor" in statement.words.casefold() else set()
         yield from (name for name in index.before(draft) if name not in excepted and (not only or name in only))
     if meaning.previous:
