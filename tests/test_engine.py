@@ -705,7 +705,7 @@ def _wish(bench: Bench, kind: WishKind, *phases: str, hard: bool = False) -> int
 async def _answer(bench: Bench, number: int) -> str:
     def look() -> str | None:
         with bench.store.transaction() as tx:
-            found = wishes.take_answer(tx, number)
+            found = wishes.answer_to(tx, number)
         return None if found is None else found or "done"
 
     found = await soon(look)
@@ -808,7 +808,7 @@ def _diamonds(levels: int) -> list[PhaseInfo]:
     return found
 
 
-@pytest.mark.parametrize("first", range(0, 44, 4))
+@pytest.mark.parametrize("first", range(0, 45, 5))
 def test_a_coordinator_that_dies_at_any_step_loses_nothing_and_repeats_nothing(tmp_path: Path, first: int) -> None:
     """Dead at one step, then dead again while taking up, then through."""
     bench = Bench(tmp_path, *_diamonds(1))

@@ -689,6 +689,8 @@ def test_a_cancelled_task_leaves_the_queue(registry: LockRegistry, tmp_path: Pat
         with pytest.raises(asyncio.CancelledError):
             await task
         await soon(lambda: not registry.waiters(), "it left the queue")
+        await soon(lambda: not [t for t in threading.enumerate() if t.name.startswith("wavecrew-lock")])
+        await asyncio.sleep(0)  # the thread has ended; now the loop hears of it
         assert not lock.locked
 
     with FileLock("x", workspace=tmp_path):
