@@ -61,7 +61,7 @@ def _ask_coordinator(store: Store, run: str, wish: Wish) -> bool:
     finally:
         with store.transaction() as tx:
             if answer is None:
-                answer = wishes.take_answer(tx, number)  # it may have answered with its last breath
+                answer = wishes.answer_to(tx, number)  # it may have answered with its last breath
             wishes.withdraw(tx, number)
     if answer is None and run_is_alive(store.folder, run):
         raise RunBusyError(
@@ -75,8 +75,9 @@ def _ask_coordinator(store: Store, run: str, wish: Wish) -> bool:
 
 
 def _look(store: Store, number: int) -> str | None:
-    with store.transaction() as tx:
-        return wishes.take_answer(tx, number)
+    """The answer, if there is one. Only looking, so that many who wait do not keep the coordinator from writing."""
+    with store.reading() as tx:
+        return wishes.answer_to(tx, number)
 
 
 def _fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:

@@ -147,17 +147,14 @@ def answer(tx: sqlite3.Connection, number: int, text: str) -> None:
     tx.execute("UPDATE wish SET answer = ? WHERE id = ?", (text, number))
 
 
-def take_answer(tx: sqlite3.Connection, number: int) -> str | None:
-    """The answer to a wish, which is then forgotten; None while there is none."""
+def answer_to(tx: sqlite3.Connection, number: int) -> str | None:
+    """The answer to a wish; None while there is none."""
     row = tx.execute("SELECT answer FROM wish WHERE id = ?", (number,)).fetchone()
-    if row is None or row[0] is None:
-        return None
-    tx.execute("DELETE FROM wish WHERE id = ?", (number,))
-    return str(row[0])
+    return None if row is None or row[0] is None else str(row[0])
 
 
 def withdraw(tx: sqlite3.Connection, number: int) -> None:
-    """Take a wish back."""
+    """Take a wish back, answered or not."""
     tx.execute("DELETE FROM wish WHERE id = ?", (number,))
 
 
