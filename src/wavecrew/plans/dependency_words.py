@@ -47,7 +47,8 @@ PREVIOUS: Final = re.compile(
 OFF: Final = re.compile(
     r"\b(?:not|no|nor|without|independent(?:ly)? (?:of|from)|in parallel|parallel(?:i[sz]able)? (?:with|to)|parallel"
     r"|concurrent(?:ly)?|alongside"
-    r"|(?<!everything )(?<!anything )before(?! (?:this|it)\b)|see|cf|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)"
+    r"|(?<!everything )(?<!anything )before(?! (?:this|it)\b)|see|cf"
+    r"|precedes?|blocks|enables|unblocks|unlocks|required by|needed by|feeds|prerequisite (?:for|of|to)"
     r"|except(?: for)?|excluding"
     r"|nicht|keine|unabhängig|vor|ohne|sauf|sans|avant|indépendante?|sin|antes|excepto|independiente|sem|exceto|кроме"
     r"|без|до|независим\w*|не)\b"

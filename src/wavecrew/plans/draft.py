@@ -82,6 +82,8 @@ class Draft:
     source: Source | None = None
     description: str = ""
     dependencies: list[DependencyField] = field(default_factory=list)
+    followers: list[Statement] = field(default_factory=list)
+    """What is said about phases that wait for this one; it counts only where nothing else tells an order."""
     estimate: float | None = None
     estimate_stated: bool = False
     outputs: list[str] = field(default_factory=list)
@@ -102,6 +104,7 @@ class Draft:
         """Fill what this draft does not know from another place that tells about the same phase."""
         self.name = self.name or other.name
         self.dependencies.extend(other.dependencies)
+        self.followers.extend(other.followers)
         if self.estimate is None:
             self.estimate, self.estimate_stated = other.estimate, self.estimate_stated or other.estimate_stated
         self.add_paths(self.outputs, other.outputs)

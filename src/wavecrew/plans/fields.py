@@ -16,6 +16,7 @@ from wavecrew.plans.labels import Kind, fields_in, kind_of
 from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, without_checkbox
 from wavecrew.plans.notations import parse_title
 from wavecrew.plans.paths import Use, use_of
+from wavecrew.plans.trees import listed_paths
 
 _FILE_KINDS: Final = (Kind.WRITES, Kind.FILES, Kind.READS, Kind.REMOVES)
 MAX_ENTRIES: Final = 5_000
@@ -55,6 +56,8 @@ class Contents:
     fields: tuple[Field, ...]
     tables: tuple[Table, ...]
     fences: tuple[Fence, ...]
+    tasks: tuple[Entry, ...] = ()
+    """List items that no field took: what is to be done."""
     cut: bool = False
     """Whether there was more than one section can sensibly hold."""
 
@@ -65,8 +68,8 @@ def read_contents(row: Sequence[Block], start: int, end: int) -> Contents:
     for position in range(start, end):
         walk.take(row[position], position)
         if walk.count > MAX_ENTRIES:
-            return Contents(tuple(walk.found), tuple(walk.tables), tuple(walk.fences), cut=True)
-    return Contents(tuple(walk.found), tuple(walk.tables), tuple(walk.fences))
+            return walk.contents(cut=True)
+    return walk.contents(cut=False)
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class _Walk:
     found: list[Field] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)
+    tasks: list[Entry] = field(default_factory=list)
     current: Field | None = None
     section: Field | None = None
     """The field that the heading above opened; lists below it belong to it unless another field takes them."""
@@ -81,16 +85,28 @@ class _Walk:
     inner_level: int = 0
     count: int = 0
 
+    def contents(self, *, cut: bool) -> Contents:
+        return Contents(tuple(self.found), tuple(self.tables), tuple(self.fences), tuple(self.tasks), cut)
+
     def take(self, block: Block, position: int) -> None:
         if isinstance(block, Heading):
             self._heading(block, position)
         elif isinstance(block, Text):
             self._text(block)
         elif isinstance(block, Fence):
-            self.fences.append(block)
+            self._fence(block)
         else:
             self.tables.append(block)
             self.current = self.section
+
+    def _fence(self, fence: Fence) -> None:
+        """A fence is an entry of its own below a label for files that has no other entries: a tree or a list."""
+        self.fences.append(fence)
+        field_ = self.current
+        if field_ is not None and field_.kind in _FILE_KINDS and not field_.entries:
+            for offset, path in listed_paths(fence):
+                field_.entries.append(Entry(f"`{path}`", fence.line + offset, 1, field_.depth))
+                self.count += 1
 
     def _heading(self, heading: Heading, position: int) -> None:
         self.container = position
@@ -124,7 +140,11 @@ class _Walk:
         elif self.current is not None and self._belongs(text, labelled):
             self.current.entries.append(Entry(text.text, text.line, text.column, text.depth))
             self.count += 1
-        elif not text.item:
+        elif text.item:
+            if without_checkbox(text.text) != text.text:
+                self.tasks.append(Entry(text.text, text.line, text.column, text.depth))
+                self.count += 1
+        else:
             self.current = None if labelled or text.opens else self.current
             if self.section is not None and text.opens and not labelled:
                 self.current = self.section

@@ -83,6 +83,8 @@ def _is_phase(document: Document, *, strict: bool) -> bool:
     is_other = len(rest) <= 1 and all(word in _OTHERS for word in rest) and (bool(rest) or named is None)
     if named is not None and named.unit:
         return True
+    if _is_decision(document):
+        return False
     if is_other and not (document.fields.keys() & {"id", "needs", "writes"}):
         return False
     if strict:
@@ -90,6 +92,12 @@ def _is_phase(document: Document, *, strict: bool) -> bool:
     if named is not None and (named.id[0].isdigit() or marks):
         return True
     return bool(marks) or _is_phase_heading(document)
+
+
+def _is_decision(document: Document) -> bool:
+    """Whether a document is a decision record: those are numbered as well."""
+    heads = {block.text.strip().casefold() for block in document.blocks if isinstance(block, Heading)}
+    return {"status", "context"} <= heads and bool(heads & {"decision", "consequences", "decision outcome"})
 
 
 def _is_phase_heading(document: Document) -> bool:

@@ -36,14 +36,15 @@ _LABELS: Final = {
         dep; deps; prerequisite; prerequisites; prereq; prereqs; pre-requisites; pre-requisite; preconditions
         requires; require; required; required phases; requires phases; blocked by; blockers; blocker; blocked on
         needs; after; must come after; start after; starts after; run after; runs after; follows; preceded by
-        predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on; must follow
-        depends_on; blocked_by; blocked until; gated by; gated on; contingent on; comes after; can begin once
+        predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on
+        must follow; depends_on; blocked_by; blocked until; gated by; gated on; contingent on; comes after; can begin once
         upstream; prior phases; previous phases; required before start; entry criteria
         dependencies & prerequisites; dependencies on other phases; 依赖; 依赖项; 依赖关系; 前置依赖; 前置条件
         前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ
         先行タスク; 前提フェーズ; 의존성; 의존; 의존 관계; 선행 조건; 선행 단계; 선행 작업; 전제 조건; 선행조건
         종속성; abhängig von; abhängigkeit; abhängigkeiten; hängt ab von; voraussetzung; voraussetzungen; benötigt
-        baut auf; nach; vorgänger; setzt voraus; erfordert; bedingt durch; dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite
+        baut auf; nach; vorgänger; setzt voraus; erfordert; bedingt durch
+        dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite
         bloqué par; depende de; dependencia; dependencias; prerrequisito; prerrequisitos; requisitos previos
         requiere; después de; bloqueado por; precede a; dependência; dependências; pré-requisito; pré-requisitos
         requer; depois de; dipende da; dipendenze; prerequisiti; richiede; зависит от; зависимость; зависимости
@@ -173,7 +174,7 @@ _WORDED: Final = re.compile(
     r"(?:can (?:only )?(?:be )?(?:start(?:ed)?|begin|begun) (?:after|once|when)"
     r"|(?:cannot|can't|can not|must not|may not|do not|don't|should not) (?:be )?(?:start(?:ed)?|begin|begun)"
     r" (?:until|before|unless)"
-    r"|builds (?:up)?on|depends (?:up)?on|dependent (?:up)?on|blocked (?:by|on|until)|waits (?:for|on)|waiting (?:for|on)"
+    r"|builds (?:up)?on|depends (?:up)?on|dependent (?:up)?on|blocked (?:by|on|until)|wait(?:s|ing) (?:for|on)"
     r"|gated (?:by|on)|contingent (?:up)?on|preceded by|requires|prerequisite is|must (?:follow|come after|wait for)"
     r"|(?:comes|starts|begins|runs|follows) (?:directly |immediately |right |only )?after"
     r"|hängt (?:ab )?von|hängt an|baut auf|setzt|benötigt|dépend d[e']|depende d[eo]|dipende da|зависит от|依赖)"
@@ -183,12 +184,12 @@ _WORDED: Final = re.compile(
 _AFTER: Final = re.compile(
     r"(?:once|after|when|nach|sobald|après) (?P<value>[^.;:]{1,80}?)"
     r"(?: (?:is|are|has been|have been|has|have|ist|sind|est|sont)(?: all| both| been)?"
-    r" (?:merged|complete[d]?|done|finished|shipped|released|landed|closed|over|fertig|abgeschlossen|terminé\w*))?[.]?$",
+    r" (?:merged|completed?|done|finished|shipped|released|landed|closed|over|fertig|abgeschlossen|terminé\w*))?[.]?$",
     re.IGNORECASE,
 )
 _FREE: Final = re.compile(
     r"(?:(?:this|the) (?:phase|step|task|stage|milestone|sprint) )?(?:has no (?:hard |phase |other )?dependenc(?:y|ies)"
-    r"|has no prerequisites|(?:can|may) (?:be )?start(?:ed)?(?: at once| immediately| right away| anytime| any time| now)"
+    r"|has no prerequisites|(?:can|may) (?:be )?start(?:ed)?(?: at once| immediately| right away| any ?time| now)"
     r"|no (?:hard |phase |other )?(?:dependencies|prerequisites|blockers)|depends on nothing|(?:is )?independent"
     r"|keine (?:abhängigkeiten|voraussetzungen)|aucune dépendance|sin dependencias|нет зависимостей|无依赖)[.。]?$",
     re.IGNORECASE,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 
@@ -31,7 +31,7 @@ class Text:
     """One line of a paragraph.
 
     `depth` is 0 outside of lists, else how deep the list is nested. `opens` tells that a paragraph begins here,
-    `item` that a list item does.
+    `item` that a list item does, `number` is the number in front of it if the list is numbered.
     """
 
     text: str
@@ -40,6 +40,7 @@ class Text:
     depth: int = 0
     item: bool = False
     opens: bool = True
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ _MAX_NESTING: Final = 20
 _HEADING: Final = re.compile(r"(#{1,6})(?:[ ]|$)")
 _ITEM: Final = re.compile(r"(?:[-*+]|\d{1,9}[.)])(?=[ ]|$)")
 _CODE_INDENT: Final = 4
+_SUMMARY: Final = re.compile(r"<summary>([^\n]*?)</summary>", re.IGNORECASE)
+_TAG: Final = re.compile(r"</?[a-z][^<>]{0,100}>", re.IGNORECASE)
 _TAGS: Final = ("</", "<details", "<summary", "<div", "<br", "<hr", "<img", "<p>", "<p ")
 
 
@@ -124,8 +127,7 @@ class _Scanner:
         if content.startswith("<!--"):
             return self._skip_comment(number)
         if content.startswith(_TAGS):
-            self.paragraph = -1
-            return number + 1
+            return self._tag(number, content)
         return self._block(number, content, indent, quotes, item=False)
 
     def _leave_items(self, indent: int, content: str) -> None:
@@ -141,6 +143,15 @@ class _Scanner:
         if self.paragraph >= 0 or indent - inside < _CODE_INDENT:
             return False
         return not (self.items and _ITEM.match(content))
+
+    def _tag(self, number: int, content: str) -> int:
+        """Pass over a line of HTML; the title of a folded part (`<summary>Title</summary>`) is read as a bold line."""
+        self.paragraph = -1
+        title = _SUMMARY.search(content[:_LONGEST])
+        text = _TAG.sub("", title.group(1)).strip().strip("*_") if title else ""
+        if text:
+            self.found.append(Text(f"**{text}**", number + 1, self._column(number, text)))
+        return number + 1
 
     def _skip_comment(self, number: int) -> int:
         self.paragraph = -1
@@ -188,7 +199,11 @@ class _Scanner:
         if len(self.items) > _MAX_NESTING:
             self._text(number, rest, item=True)
             return number + 1
-        return self._block(number, rest, indent + width + gap, quotes, item=True)
+        before = len(self.found)
+        following = self._block(number, rest, indent + width + gap, quotes, item=True)
+        if content[0].isdigit() and len(self.found) > before and isinstance(opened := self.found[before], Text):
+            self.found[before] = replace(opened, number=content[: width - 1])
+        return following
 
     def _text(self, number: int, content: str, *, item: bool) -> None:
         opens = self.paragraph < 0

@@ -85,7 +85,7 @@ _COMPACT: Final = re.compile(
     re.DOTALL,
 )
 _NUMBERED: Final = re.compile(
-    rf"(?P<id>\d{{2,4}}-\d{{2,4}}|{NUMBER})(?P<rest>[ ]?[.)：:–—|-][ ]?.*|[ ]+\S.*)", re.DOTALL
+    rf"(?P<id>\d{{2,4}}-\d{{2,4}}|{NUMBER})(?!\.\d)(?P<rest>[ ]?[.)：:–—|-][ ]?.*|[ ]+\S.*)", re.DOTALL
 )
 
 
@@ -250,8 +250,8 @@ _CALENDAR: Final = re.compile(
 )
 _LABELLED: Final = re.compile(r"[^\W\d_][\w ]{1,20}[:：]")
 _DEPENDING: Final = re.compile(
-    r"(?:deps?|depends?|dependent|dependenc(?:y|ies)|requires?|needs?|after|blocked (?:by|on)|prereq\w*|follows|parallel"
-    r"|independent$|依赖|依存|의존|nach|braucht|benötigt)\b",
+    r"(?:deps?|depends?|dependent|dependenc(?:y|ies)|requires?|needs?|after|blocked (?:by|on)|prereq\w*|follows"
+    r"|parallel|independent$|依赖|依存|의존|nach|braucht|benötigt)\b",
     re.IGNORECASE,
 )
 _PRIORITY: Final = re.compile(r"p[0-5]$|(?:high|medium|low|critical)(?: priority| risk)?$", re.IGNORECASE)
@@ -270,7 +270,8 @@ def clean_name(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 _AMOUNT_TAIL: Final = re.compile(
-    r"[ ](?:-|–|—|//|·|@)[ ](?P<note>[~≈]?[ ]?\d{1,4}(?:[.,]\d{1,2})?(?:[ ]?[-–][ ]?\d{1,4}(?:[.,]\d{1,2})?)?[ ]?[^\W\d_]{1,9})$"
+    r"[ ](?:-|–|—|//|·|@)[ ](?P<note>[~≈]?[ ]?\d{1,4}(?:[.,]\d{1,2})?"
+    r"(?:[ ]?[-–][ ]?\d{1,4}(?:[.,]\d{1,2})?)?[ ]?[^\W\d_]{1,9})$"
 )
 
 

@@ -30,6 +30,7 @@ _FIX: Final = (
     "give a folder with one document per phase (phase-1-setup.md), a document with a heading per phase"
     " (## Phase 1: Setup), or a plan.yaml with a list of `phases`"
 )
+MAX_FOLLOWED: Final = 5_000
 _NOTHING_STATED: Final = "no document states a dependency: all phases can start at once"
 
 
@@ -280,6 +281,8 @@ def _readings(
     )
     if not any(reading.stated for reading in readings) and any(drawn.values()):
         readings = [resolve(draft, drawn.get(draft.id, []), index, findings) for draft in drafts]
+    if not any(reading.ids for reading in readings):
+        _turn_round(drafts, readings, index)
     sources: dict[str, Reading] = {}
     for reading in readings:
         if reading.from_overview is not None:
@@ -294,6 +297,17 @@ def _readings(
             "state them in the phases to be sure",
         )
     return readings
+
+
+def _turn_round(drafts: Sequence[Draft], readings: Sequence[Reading], index: Index) -> None:
+    """Where nobody tells what a phase waits for, `Blocks: Phase 3` tells it from the other end."""
+    by_id = {draft.id: reading for draft, reading in zip(drafts, readings, strict=True)}
+    for draft in drafts[:MAX_FOLLOWED]:
+        for name in (name for statement in draft.followers for name in index.named_in(statement, draft)):
+            following = by_id.get(name)
+            if following is not None and name != draft.id and draft.id not in following.ids:
+                following.ids.append(draft.id)
+                following.stated = True
 
 
 def _within_limit(readings: Iterator[Reading], drafts: Sequence[Draft], findings: Findings) -> list[Reading]:

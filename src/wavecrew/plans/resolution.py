@@ -210,6 +210,11 @@ class Index:
         runs = loose_id(reference.text).split("-")
         return len(runs) > 1 and runs[0] in self.letters
 
+    def named_in(self, statement: Statement, draft: Draft) -> list[str]:
+        """The phases that a text names, each once."""
+        found = (name for reference in statement.meaning.references for name in self.find(reference, draft))
+        return list(dict.fromkeys(found))
+
     def before(self, draft: Draft) -> list[str]:
         """Every phase before this one, in plan order."""
         position = self.positions[draft.id]

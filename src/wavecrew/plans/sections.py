@@ -25,6 +25,11 @@ from wavecrew.plans.wordlists import words
 
 _WEAK_LABELS: Final = words("requires require required needs after follows nach uses blockers blocker timeline")
 _ACTIONS: Final = words("action change type operation mode status access kind 操作 작업 類型 类型 aktion")
+_FORWARD: Final = frozenset(
+    "blocks;unblocks;enables;unlocks;required by;needed by;successors;successor;feeds into;feeds;leads to;followed by"
+    ";blockiert;ermöglicht;bloque;permet;bloquea;habilita;блокирует;后续;阻塞;후속;後続".split(";")
+)
+"""Labels that name what waits for this phase."""
 _MAX_PATHS: Final = 2000  # of one field or table; more is no plan of one phase
 
 
@@ -37,12 +42,16 @@ def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
     for field in contents.fields:
         if field.kind is Kind.DEPENDS and not field.inner:
             _add_dependencies(draft, field, file)
+        elif normal_label(field.label) in _FORWARD and not field.inner:
+            draft.followers += [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
         elif field.kind is Kind.ESTIMATE and not field.inner:
             _add_estimate(draft, field)
         elif field.kind not in (Kind.DEPENDS, Kind.ESTIMATE, Kind.NEITHER):
             _add_files(draft, field.kind, (entry for entry in _file_entries(field)))
     for table in contents.tables:
         _add_table(draft, table, file)
+    if not draft.outputs:
+        _add_tasks(draft, contents.tasks)
     for fence in contents.fences:
         _add_step(draft, fence, findings)
     if draft.estimate is None and draft.estimate_stated:
@@ -68,7 +77,7 @@ _PIECES: Final = re.compile(r"[;|·•]|,(?=[ ]*(?:dep|req|need|after|block|est|
 
 def take_notes(draft: Draft, notes: Iterable[str]) -> None:
     """Enter what stands in brackets behind the name of a phase: `(2h)`, `(depends on Phase 1)`."""
-    for note in (piece for note in notes for piece in _PIECES.split(note)):
+    for note in (piece for whole in notes for piece in _PIECES.split(whole)):
         hours = parse_duration(note)
         meaning = parse_dependencies(note)
         if hours is not None and draft.estimate is None:
@@ -169,6 +178,14 @@ def _put(draft: Draft, use: Use | None, paths: tuple[str, ...]) -> None:
     rows = {Use.WRITES: draft.outputs, Use.READS: draft.reads, Use.REMOVES: draft.locks}
     if use is not None and len(rows[use]) < _MAX_PATHS:
         draft.add_paths(rows[use], paths)
+
+
+def _add_tasks(draft: Draft, tasks: Iterable[Entry]) -> None:
+    """`- [ ] Create `src/a.py``: where no list of files is given, what is to be created or changed is told so."""
+    for task in tasks:
+        mention = read_paths(task.text)
+        if mention.use is Use.WRITES:
+            _put(draft, Use.WRITES, mention.paths)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------
