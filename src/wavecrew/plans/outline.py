@@ -83,7 +83,9 @@ def _chosen(document: Document, parts: Sequence[Part]) -> list[Part]:
     for part in parts:
         units.setdefault(part.title.unit, []).append(part)
     candidates = [
-        _outermost(unit_parts) for unit, unit_parts in units.items() if unit and not _is_note_only(unit_parts)
+        _outermost(unit_parts)
+        for unit, unit_parts in _united(document, units)
+        if unit and not _is_note_only(unit_parts)
     ]
     candidates = [found for found in candidates if found and (_is_set_apart(found) or _weight(document, found)[0])]
     if candidates:
@@ -95,8 +97,8 @@ def _chosen(document: Document, parts: Sequence[Part]) -> list[Part]:
 
 
 def _is_told(document: Document, parts: Sequence[Part]) -> bool:
-    """Whether mere numbered sections speak about each other, or most of them tell a time or what they wait for."""
-    return know_each_other(document, parts) or 2 * _fields_told(document, parts)[1] > len(parts[:_MOST_LOOKED_AT])
+    """Whether mere numbered sections speak about each other, or most of them tell a time."""
+    return know_each_other(document, parts) or 2 * _fields_told(document, parts)[2] > len(parts[:_MOST_LOOKED_AT])
 
 
 def _united(document: Document, units: dict[str, list[Part]]) -> Iterator[tuple[str, list[Part]]]:
@@ -153,14 +155,14 @@ _MOST_LOOKED_AT: Final = 400
 
 def _weight(document: Document, parts: Sequence[Part]) -> tuple[int, int]:
     """How much these parts look like the units of a plan: fields of their own, files or times, and how many."""
-    depends, told = _fields_told(document, parts)
+    depends, told, _ = _fields_told(document, parts)
     several = 1 if _ids(parts) > 1 else 0
     return (2 if depends else 1 if told else 0) if several or depends else 0, several
 
 
-def _fields_told(document: Document, parts: Sequence[Part]) -> tuple[int, int]:
-    """How many parts have a field about dependencies, and how many have one that phases have."""
-    depends = told = 0
+def _fields_told(document: Document, parts: Sequence[Part]) -> tuple[int, int, int]:
+    """How many parts have a field about dependencies, how many one that phases have, and how many one about time."""
+    depends = told = timed = 0
     unit = parts[0].title.unit if parts else ""
     telling = {Kind.DEPENDS, Kind.ESTIMATE} | ({Kind.WRITES} if unit and not unit.isupper() else set())
     for part in parts[:_MOST_LOOKED_AT]:
@@ -168,4 +170,5 @@ def _fields_told(document: Document, parts: Sequence[Part]) -> tuple[int, int]:
         kinds = {field.kind for field in contents.fields if not field.inner and (field.entries or field.heading)}
         depends += Kind.DEPENDS in kinds
         told += bool(kinds & telling)
-    return depends, told
+        timed += Kind.ESTIMATE in kinds
+    return depends, told, timed

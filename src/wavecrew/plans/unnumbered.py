@@ -169,6 +169,6 @@ def _item_title(block: Text) -> Title:
     else:
         cut = _REST.search(text)
         name, rest = (text[: cut.start()], text[cut.start() :]) if cut else (text, "")
-    pieces = (piece.strip(" .)）]") for piece in re.split(r"[(（\[)）\];]|[ ](?:-|–|—)[ ]|[.,][ ]", rest))
+    pieces = (piece.strip(" .)）]") for piece in re.split(r"[(（\[)）\];]|[ ](?:-|–|—)[ ]|\.[ ]", rest))
     notes = tuple(plain_text(piece.strip(" :-–—")) for piece in pieces if piece.strip(" :-–—"))
     return Title("", block.number, clean_name(plain_text(name))[0], "", notes)
