@@ -172,6 +172,7 @@ DAEMONS = (
     "(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &) ; sh -c 'sh -c \"echo \\$\\$ >> pids; exec sleep 1000\" &'"
 )
 """Two processes that outlive their parents, one of them in a session of its own."""
+BOTH_UP = "until [ $(cat pids 2> /dev/null | wc -l) = 2 ]; do sleep 0.01; done"
 
 
 def daemons(folder: Path) -> list[int]:
@@ -186,7 +187,7 @@ def gone(pid: int) -> bool:
 
 
 def test_what_an_agent_leaves_behind_is_ended_and_its_exit_code_kept(tmp_path: Path) -> None:
-    script = f"{DAEMONS}; while [ $(wc -l < pids) -lt 2 ]; do :; done; exit 3"
+    script = f"{DAEMONS}; {BOTH_UP}; exit 3"
     folder = prepared_attempt(tmp_path / "1", shell(script))
 
     run(folder)
@@ -197,7 +198,7 @@ def test_what_an_agent_leaves_behind_is_ended_and_its_exit_code_kept(tmp_path: P
 
 
 def test_what_one_step_leaves_behind_is_gone_before_the_next(tmp_path: Path) -> None:
-    wait = f"{DAEMONS}; while [ $(wc -l < pids) -lt 2 ]; do :; done"
+    wait = f"{DAEMONS}; {BOTH_UP}"
     folder = prepared_attempt(
         tmp_path / "1", shell(wait), shell("for p in $(cat pids); do kill -0 $p && exit 1; done; true")
     )
