@@ -16,7 +16,7 @@ from chaos_world import DIAMOND, Phase, World, Zygote, until, world_of
 PLAN = tuple(Phase(one.name, one.needs, one.resource, 0.01) for one in DIAMOND)
 SLICES = 8
 GOOD_CODES = {0, 1, 3, 8, -9}
-"""Done; a phase failed; the plan cannot be read; the state cannot be written; killed. Never 70: that would be a bug of ours."""
+"""Done; a phase failed; no plan, no state; killed. Never 70: that would be a bug of ours."""
 
 
 def traced(world: World, name: str) -> list[str]:

@@ -147,7 +147,7 @@ def test_few_file_descriptors(zygote: Zygote, prologue: str, codes: set[int]) ->
         check_finished(world)
 
 
-# -- no state, no workspace -----------------------------------------------------------------------------------------
+# -- no state, no workspace ---------------------------------------------------------------------------------------
 
 
 def test_a_database_that_is_removed_in_mid_run_stops_it(zygote: Zygote) -> None:
@@ -181,7 +181,7 @@ def test_a_workspace_that_is_removed_in_mid_run(zygote: Zygote) -> None:
         until(lambda: not world.processes(), "its agents to have been ended")
 
 
-# -- another time ---------------------------------------------------------------------------------------------------
+# -- another time -------------------------------------------------------------------------------------------------
 
 JUMPS = (3600.0, -3600.0, -315_000_000.0)
 
@@ -193,7 +193,8 @@ def test_a_clock_that_is_put(zygote: Zygote, jump: float) -> None:
         mark = world.base / "jump"
         with FileLock("shared.txt", workspace=world.workspace):
             running = world.start(
-                "run", "plan.json", "--yes", "--ui", "none", "--wave-delay-seconds", "0.3", "--lock-timeout-seconds", "30",
+                "run", "plan.json", "--yes", "--ui", "none", "--wave-delay-seconds", "0.3",
+                "--lock-timeout-seconds", "30",
                 prologue="jumping_clock",
                 env={"CHAOS_JUMP": str(jump), "CHAOS_JUMP_AT": str(mark)},
             )  # fmt: skip
@@ -210,7 +211,7 @@ def _waits_for_lock(world: World) -> bool:
     return history is not None and any(isinstance(event, ev.LockAwaited) for event in history.events)
 
 
-# -- another process --------------------------------------------------------------------------------------------------
+# -- another process ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def test_locks_of_owners_that_are_gone_alive_or_unknown(
         with sqlite3.connect(world.state / "state.db") as database:
             ticket = database.execute(
                 f"INSERT INTO request({','.join(row)}) VALUES({','.join('?' * len(row))})",
-                (*row.values(),),  # noqa: S608
+                (*row.values(),),
             ).lastrowid
             database.execute("INSERT INTO claim VALUES('shared.txt', 'file', 1, ?, 'shared.txt')", (ticket,))
         database.close()
@@ -282,7 +283,7 @@ def test_locks_of_owners_that_are_gone_alive_or_unknown(
         assert foreigner.poll() is None
 
 
-# -- another coordinator ------------------------------------------------------------------------------------------------
+# -- another coordinator ------------------------------------------------------------------------------------------
 
 
 def test_of_two_coordinators_one_works(zygote: Zygote, figure: Callable[..., None]) -> None:
@@ -333,7 +334,7 @@ def _events(world: World) -> tuple[Any, ...]:
     return () if history is None else history.events
 
 
-# -- torn files -----------------------------------------------------------------------------------------------------------
+# -- torn files ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["exit", "started", "progress", "job.json"])
