@@ -94,6 +94,7 @@ HOSTILE = st.text(
         ("\x1b\x1b[0m[31m", "[31m"),
         ("a\x08b\x00c\x7fd\x85e", "abcde"),
         ("abc\u202edef\u2066g\u200fh\u061ci", "abcdefghi"),
+        ("a\u2067b\u2069c\u2068d", "abcd"),
         ("lone \ud83d surrogate", "lone  surrogate"),
         ("one\r\ntwo\rthree\u2028four", "one\ntwo\nthree\nfour"),
         ("tab\tstays", "tab\tstays"),
@@ -131,6 +132,8 @@ def test_a_cut_text_fits_and_a_padded_one_fills(text: str, width: int) -> None:
         ("e\u0301", 1),
         ("👩", 2),
         ("❤\ufe0f", 2),
+        ("❤\ufe0f\ufe0f", 2),
+        ("a \ufe0f", 2),
         ("👩\ufe0f", 2),
         ("ก\u0e31", 1),
         ("한", 2),
@@ -264,6 +267,12 @@ def test_what_goes_wrong_in_plain_lines() -> None:
 def test_each_fact_is_one_line(event: Event, line: str) -> None:
     before = [*opening(phase("a"), phase("b two")), start(0, "a")]
     assert lines_for(event, replay([*before, event]), T0) == [line]
+
+
+def test_the_length_of_an_attempt_is_left_out_if_the_state_knows_a_later_one_only() -> None:
+    ended = fail(1, "a", retry_at=1)
+    state = replay([*opening(phase("a")), start(0, "a"), ended, start(5, "a", 2)])
+    assert lines_for(ended, state, T0)[0].startswith("00:01.0 retry  a next=2 in=0.0s")
 
 
 def test_kept_reset_and_stopped_in_plain_lines() -> None:
@@ -427,6 +436,13 @@ def test_status_of_many_phases_shows_some_and_counts_the_rest() -> None:
     text = status_text(seen(events, 1))
     assert text.count("\n  running ") == 13
     assert "  running  ... and 38 more; --json has all" in text
+
+
+def test_a_long_reason_takes_three_lines_at_most() -> None:
+    events = [*opening(phase("a")), start(0, "a"), fail(1, "a", cause=Cause.EXIT, detail="word " * 200)]
+    lines = status_text(seen(events, 2)).splitlines()
+    assert sum("word" in line for line in lines) == 3
+    assert lines[4].strip() == "…"
 
 
 def test_status_json_has_the_published_keys() -> None:
@@ -603,6 +619,19 @@ def test_advice_is_given_for_runs_that_succeeded_alone_and_tells_of_time_lost_to
     assert "→ b (after a pause of 5.0s)" in report_text(replay(slow), slow)
 
 
+def test_advice_says_when_one_more_agent_would_have_helped() -> None:
+    events = [*opening(phase("a"), phase("b"), agents=1), start(0, "a"), end(4, "a"), start(4, "b"), end(8, "b")]
+    told = report_data(replay([*events, finish(8)]), [*events, finish(8)])["advice"]
+    assert (told["on_paper_seconds"], told["one_agent_more_seconds"], told["one_agent_less_seconds"]) == (8, 4, None)
+    assert "2 agents: 4.0s" in report_text(replay([*events, finish(8)]), [*events, finish(8)])
+
+
+def test_whatever_happened_takes_a_column_of_the_time_line() -> None:
+    events = [*opening(phase("a"), phase("b")), start(0, "a"), end(0, "a"), start(0, "b"), end(900, "b"), finish(900)]
+    rows = report_text(replay(events), events).splitlines()
+    assert next(row for row in rows if row.startswith("  a ")).count("▒") == 1
+
+
 def test_the_report_as_data() -> None:
     data = json.loads(report_json(replay(bad_run()), bad_run()))
     assert (data["format"], data["run"], data["status"]) == (1, "3f2a", "failed")
@@ -619,13 +648,15 @@ def test_the_report_as_data() -> None:
 
 
 def test_the_report_of_a_large_run_shows_the_rows_that_matter() -> None:
-    plan = [phase(f"{n:03}") for n in range(100)]
+    plan = [*(phase(f"{n:03}") for n in range(99)), phase("099", "050")]
     events = opening(*plan, agents=100)
-    events += [start(0, f"{n:03}") for n in range(100)]
-    events += [fail(1, "007"), *(end(2, f"{n:03}") for n in range(100) if n not in (7, 99)), end(90, "099"), finish(90)]
+    events += [start(0, f"{n:03}") for n in range(99)]
+    events += [end(0.5, "050"), start(0.5, "099"), fail(1, "007")]
+    events += [*(end(2, f"{n:03}") for n in range(99) if n not in (7, 50)), end(90, "099"), finish(90)]
     text = report_text(replay(events), events)
     assert "  ... and 60 more phases; --json has all\n" in text
     assert "\n  007 |" in text
+    assert "\n  050 |█" in text
     assert "\n  099 |" in text
 
 
@@ -795,6 +826,19 @@ def test_the_end_of_a_live_view_names_failures(monkeypatch: pytest.MonkeyPatch) 
         "  | boom",
     ]
     view.stop()
+
+
+def test_nothing_is_drawn_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    view = LiveView(stream)
+    view.start()
+    view.event(good_run(), replay(good_run()))
+    view.stop()
+    drawn = stream.getvalue()
+    view.tick(T0 + 99)
+    view.stop()
+    assert stream.getvalue() == drawn
 
 
 def test_many_kept_phases_share_a_line() -> None:

@@ -143,6 +143,12 @@ def test_a_waived_phase_lets_nobody_wait_for_a_failure_behind_it() -> None:
     assert seen(events, 3).by_id["b"].reason == "skipped by ann: done by hand"
 
 
+def test_a_phase_that_waits_for_others_is_not_blocked_by_a_failure_behind_a_waived_one() -> None:
+    plan = (phase("a"), phase("b", "a"), phase("d"), phase("c", "b d"))
+    events = [*opening(*plan), start(0, "a"), fail(1, "a"), skip(2, "b")]
+    assert seen(events, 3).by_id["c"].standing is Standing.TO_COME
+
+
 def test_a_retry_tells_when_and_why() -> None:
     row = seen(bad_run(), 9).by_id["06"]
     assert row.retry_at == T0 + 10
@@ -272,6 +278,12 @@ def test_a_run_that_was_left_lasts_until_the_last_that_is_known_of_it() -> None:
     assert seen(until(good_run(), 9), 5000, alive=False).elapsed == 7.0
     assert seen(until(good_run(), 9), 5000, alive=False, history=None).elapsed == 7.0
     assert seen(until(good_run(), 9), 5000, alive=False).by_id["03"].reason.startswith("nobody is in charge")
+
+
+def test_a_wait_for_a_lock_ends_with_its_holder_even_if_no_agent_is_free_yet() -> None:
+    events = [*opening(phase("a"), phase("b")), start(0, "a"), wait(1, "b", "x", "a"), end(4, "a"), start(9, "b")]
+    (stretch,) = History(events).waits
+    assert (stretch.since, stretch.until) == (T0 + 1, T0 + 4)
 
 
 # -- the forecast -----------------------------------------------------------------------------------------------
