@@ -115,6 +115,8 @@ def lock(settings: Globals, words: tuple[str, ...], timeout: float, shared: bool
 
     if "--" not in words or not words[: words.index("--")] or not words[words.index("--") + 1 :]:
         raise click.UsageError("write it as: wavecrew lock PATH... -- COMMAND...")
+    if timeout != timeout:  # what is not a number is in no range, and out of none
+        raise click.BadParameter("nan is no time", param_hint="--timeout")
     paths, command = words[: words.index("--")], words[words.index("--") + 1 :]
     with _registry(settings, create=True) as registry:
         return run_locked(

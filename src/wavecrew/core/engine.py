@@ -124,9 +124,10 @@ class Engine:
         with self._in_charge():
             try:
                 await self._recover()
-                ending = self._grant_wish(wish)
+                ending = [*self._grant_wish(wish), *self._take_wishes()]  # others may ask us meanwhile
                 while any(folder in self._phase_of for folder in ending):
                     await self._next_message(None)
+                    ending += self._take_wishes()
                 self._commit()
                 if self._stop_reason:
                     self._record(ev.RunStopped(at=self._clock(), reason=self._stop_reason))
@@ -308,18 +309,20 @@ class Engine:
 
     # -- wishes of people
 
-    def _take_wishes(self) -> None:
+    def _take_wishes(self) -> list[Path]:
+        """Answer all wishes that are there. Gives the attempts that are being ended for them."""
+        ending: list[Path] = []
         with self._store.reading() as tx:
             waiting = wishes.waiting(tx, self.run_id)
         for number, wish in waiting:
             refusal = wishes.NOT_UNDERSTOOD if wish is None else ""
             try:
-                if wish is not None:
-                    self._grant_wish(wish)
+                ending += self._grant_wish(wish) if wish is not None else []
             except (UsageError, IllegalTransitionError) as error:
                 refusal = f"{error.reason}\n{error.fix}"
             with self._store.transaction() as tx:
                 wishes.answer(tx, number, refusal)
+        return ending
 
     def _grant_wish(self, wish: Wish) -> list[Path]:
         """Record what a wish leads to, and end the agents that it is about. Gives the attempts that are being ended."""
@@ -330,14 +333,12 @@ class Engine:
         if wish.kind is WishKind.CANCEL and not wish.phases:
             self.stop(f"cancelled by {wish.by}")
             return list(self._phase_of)
-        ending: list[Path] = []
-        if wish.kind is WishKind.CANCEL:
-            ending = [folder for folder, name in self._phase_of.items() if name in wish.phases]
-            self._cancelled.update(dict.fromkeys((self._phase_of[folder] for folder in ending), wish.by))
-        elif wish.kind is WishKind.PAUSE and wish.hard:
-            ending = list(self._phase_of)
-        self._end_agents(ending)
-        return ending
+        everybody, cancel = wish.kind is WishKind.PAUSE and wish.hard, wish.kind is WishKind.CANCEL
+        about = [folder for folder, name in self._phase_of.items() if everybody or (cancel and name in wish.phases)]
+        if cancel:
+            self._cancelled |= {self._phase_of[folder]: wish.by for folder in about}
+        self._end_agents(about)
+        return about
 
     # -- taking up a run that was left
 

@@ -32,7 +32,7 @@ from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.store import Store
 from wavecrew.errors import InvalidValueError, LockError, LockLostError, LockTimeoutError
 from wavecrew.models.parallel_execution import LockType, ResourceLock
-from wavecrew.models.resources import Claim
+from wavecrew.models.resources import Claim, ClaimIndex
 
 _T = TypeVar("_T")
 
@@ -277,17 +277,10 @@ class LockRegistry:
 
     def locks(self) -> tuple[ResourceLock, ...]:
         """All locks that are held now, oldest grant first."""
-        return tuple(
-            ResourceLock(
-                str(claim.resource),
-                request.owner.label,
-                request.since or request.asked,
-                LockType.EXCLUSIVE if claim.exclusive else LockType.SHARED,
-                request.fence,
-            )
-            for request in sorted(self._requests("granted = 1"), key=lambda found: found.fence)
-            for claim in request.claims
-        )
+        return tuple(_lock(request, claim) for request in self._held() for claim in request.claims)
+
+    def _held(self) -> list[Request]:
+        return sorted(self._requests("granted = 1"), key=lambda found: found.fence)
 
     def waiters(self) -> tuple[Waiter, ...]:
         """Everybody who waits, in ticket order, with the first thing in the way."""
@@ -299,8 +292,26 @@ class LockRegistry:
 
     def conflicts(self, claims: Iterable[Claim]) -> tuple[ResourceLock, ...]:
         """The locks that would keep somebody new from having these claims right now."""
-        wanted = tuple(claims)
-        return tuple(lock for lock in self.locks() if any(lock.claim.collides(claim) for claim in wanted))
+        held, index = self._held(), ClaimIndex[str]()
+        for request in held:
+            index.add(request.owner.name, request.claims)
+        found = {(owner, theirs) for owner, theirs, _ in index.in_the_way("", claims)}
+        return tuple(
+            _lock(request, claim)
+            for request in held
+            for claim in request.claims
+            if (request.owner.name, claim) in found
+        )
+
+
+def _lock(request: Request, claim: Claim) -> ResourceLock:
+    return ResourceLock(
+        str(claim.resource),
+        request.owner.label,
+        request.since or request.asked,
+        LockType.EXCLUSIVE if claim.exclusive else LockType.SHARED,
+        request.fence,
+    )
 
 
 def owner_liveness(owner: Owner) -> Liveness:
