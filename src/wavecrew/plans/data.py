@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import yaml
@@ -41,6 +41,15 @@ class Node:
         """The entries if it is a list."""
         return self.value if isinstance(self.value, list) else None
 
+    def shifted(self, lines: int) -> Node:
+        """The same value some lines further down."""
+        value = self.value
+        if isinstance(value, list):
+            value = [entry.shifted(lines) for entry in value]
+        elif isinstance(value, dict):
+            value = {key: entry.shifted(lines) for key, entry in value.items()}
+        return replace(self, value=value, line=self.line + lines if self.line else 0)
+
     @property
     def fields(self) -> dict[str, Node] | None:
         """The entries if it is a mapping."""
@@ -65,7 +74,7 @@ class DataError(Exception):
 
 def read_data(text: str, kind: str) -> Tree:
     """Read a whole document. `kind` is `yaml`, `json` or `toml`. Raises DataError."""
-    readers: dict[str, Callable[[str], Tree]] = {"yaml": read_yaml, "json": _read_json, "toml": _read_toml}
+    readers: dict[str, Callable[[str], Tree]] = {"yaml": read_yaml, "json": _read_json, "toml": read_toml}
     return readers[kind](text)
 
 
@@ -188,16 +197,17 @@ def _read_json(text: str) -> Tree:
     return tree
 
 
-def _read_toml(text: str) -> Tree:
+def read_toml(text: str, *, first_line: int = 1) -> Tree:
+    """Read TOML whose first line is `first_line` of its document. Raises DataError."""
     try:
         loaded = tomllib.loads(text, parse_float=str)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         reason, _, place = message.partition(" (at line ")
         line = place.partition(",")[0]
-        raise DataError(reason, int(line) if line.isdigit() else 0) from None
+        raise DataError(reason, int(line) + first_line - 1 if line.isdigit() else 0) from None
     except (RecursionError, ValueError) as error:
-        raise DataError(str(error)[:100] or "nested too deeply", 1) from None
+        raise DataError(str(error)[:100] or "nested too deeply", first_line) from None
     return Tree(_Wrapper(_id_lines(text)).wrap(loaded, 0))
 
 

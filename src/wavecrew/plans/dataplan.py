@@ -7,6 +7,7 @@ What it does not know: the keys of a phase (`records` does), and how references 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,11 @@ from wavecrew.plans.records import fill_from, id_in
 MAX_PHASES: Final = 100_000
 _LISTS: Final = ("phases", "tasks", "steps", "stages", "milestones")
 _NO_SETTINGS: Final = frozenset((*_LISTS, "name", "title", "description", "$schema", "version", "meta", "metadata"))
+_AROUND: Final = ("project", "plan", "roadmap", "workflow", "pipeline", "prd", "spec", "data")
 _FIX: Final = 'write {"name": "...", "phases": [{"id": "1", "name": "...", "dependencies": []}]}'
+
+
+_WORD: Final = re.compile(r"[^\W\d_][\w.-]{0,60}")
 
 
 @dataclass(slots=True)
@@ -47,13 +52,17 @@ def read_data_plan(path: Path, text: str, findings: Findings) -> DataPlan:
             fix="correct the text at this place",
         ) from None
     _report_repeated(tree, place.file, findings)
-    entries = _entries(tree.root, place, findings)
+    root = _innermost(tree.root)
+    entries = _entries(root, place, findings)
     plan = DataPlan()
-    fields = tree.root.fields or {}
+    fields, outer = root.fields or {}, tree.root.fields or {}
     name = fields.get("name") or fields.get("title")
     plan.name = name.text.strip() if name is not None and name.text else ""
     if any(key in fields for key in _LISTS):
         plan.settings = {key: _plain(node) for key, node in fields.items() if key not in _NO_SETTINGS}
+    if not plan.name:
+        plan.name = next((node.text.strip() for key in _AROUND if (node := outer.get(key)) and node.text), "")
+    entries = _named_entries(entries)
     for number, (key, node) in enumerate(entries, start=1):
         if number > MAX_PHASES:
             findings.add(
@@ -100,6 +109,24 @@ def _entries(root: Node, place: Place, findings: Findings) -> list[tuple[str, No
     raise PlanError(f"there is no list of phases here; found {found}", place=place, fix=_FIX)
 
 
+def _innermost(root: Node) -> Node:
+    """`{"project": {"phases": [...]}}`: the mapping that holds the list of phases."""
+    fields = root.fields or {}
+    if any(key in fields for key in _LISTS):
+        return root
+    inside = [node for key in _AROUND if (node := fields.get(key)) is not None]
+    return next((node for node in inside if any(key in (node.fields or {}) for key in _LISTS)), root)
+
+
+def _named_entries(entries: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    """A list in which nobody has an id but everybody a name of one word (`name: build`): the names are the ids."""
+    names = [node.fields["name"].text if node.fields and "name" in node.fields else None for _, node in entries]
+    words = {name for name in names if name and _WORD.fullmatch(name)}
+    if len(words) < len(entries) or any(key or id_in(node.fields or {}) for key, node in entries):
+        return entries
+    return [(name or "", node) for name, (_, node) in zip(names, entries, strict=True)]
+
+
 def _tagged(node: Node) -> list[Node]:
     """The tasks of `{"master": {"tasks": [...]}}` or `{"master": [...]}`."""
     inner = node.fields.get("tasks") if node.fields is not None else node
@@ -123,7 +150,7 @@ def _draft(key: str, node: Node, number: int, file: str, findings: Findings) -> 
             "WC116", Severity.ERROR, f"entry {number} of the phases must be a mapping with `id` and `name`", place, _FIX
         )
         return None
-    written = id_in(fields) or key
+    written = id_in(fields) or key or _number_in(fields)
     draft = Draft(written or str(number), place=place)
     if not written:
         given = "id" in fields and (fields["id"].text is None or fields["id"].quoted)
@@ -144,6 +171,11 @@ def _draft(key: str, node: Node, number: int, file: str, findings: Findings) -> 
     if details is not None and details.text:
         draft.description = f"{draft.description}\n\n{details.text.strip()}".strip()
     return draft
+
+
+def _number_in(fields: Mapping[str, Node]) -> str:
+    texts = (fields[key].text for key in ("key", "slug", "number", "no", "phase_number") if key in fields)
+    return next((text.strip() for text in texts if text and len(text) <= 80), "")
 
 
 def _plain(node: Node) -> object:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.errors import Place, Severity
-from wavecrew.plans.data import MAX_FRONT_MATTER_NODES, DataError, Node, Tree, read_yaml
+from wavecrew.plans.data import MAX_FRONT_MATTER_NODES, DataError, Node, Tree, read_toml, read_yaml
 from wavecrew.plans.draft import Findings
 from wavecrew.plans.markdown import Block, Fence, Heading, Section, blocks, sections
 from wavecrew.plans.notations import natural_key
@@ -143,6 +143,9 @@ def read_document(path: Path, findings: Findings) -> Document | None:
         return None
     text = _within_limits(text, Place(shown_path(path)), findings)
     lines = text.split("\n")
+    end = _toml_front_matter_end(lines)
+    if end:
+        return _with_front(path, text, "\n".join(lines[1:end]), 2, end + 2, kind="toml")
     end = _front_matter_end(lines)
     if end:
         first = next(number for number, line in enumerate(lines) if line.strip() == "---")
@@ -168,6 +171,13 @@ def _within_limits(text: str, place: Place, findings: Findings) -> str:
     message = f"more than {most:,} {what}; what stands behind line {last} was left out"
     findings.add("WC112", Severity.ERROR, message, Place(place.file, last), "cut the document into several")
     return "\n".join(lines[:last])
+
+
+def _toml_front_matter_end(lines: Sequence[str]) -> int:
+    """The position of the `+++` that closes front matter in TOML; 0 if there is none."""
+    if not lines or lines[0].rstrip() != "+++":
+        return 0
+    return next((number for number in range(1, min(len(lines), 2_000)) if lines[number].rstrip() == "+++"), 0)
 
 
 def _front_matter_end(lines: Sequence[str]) -> int:
@@ -206,10 +216,13 @@ def _fenced_front_matter(document: Document) -> Fence | None:
     return None
 
 
-def _with_front(path: Path, text: str, front: str, first_line: int, body_line: int) -> Document:
+def _with_front(path: Path, text: str, front: str, first_line: int, body_line: int, *, kind: str = "yaml") -> Document:
     shown = shown_path(path)
     try:
-        tree = read_yaml(front, first_line=first_line, most=MAX_FRONT_MATTER_NODES)
+        if kind == "toml":
+            tree = read_toml(front, first_line=first_line)
+        else:
+            tree = read_yaml(front, first_line=first_line, most=MAX_FRONT_MATTER_NODES)
     except DataError as error:
         return Document(path, shown, text, None, error, body_line)
     if tree.root.fields is None and tree.root.text != "":

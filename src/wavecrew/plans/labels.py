@@ -37,7 +37,8 @@ _LABELS: Final = {
         requires; require; required; required phases; requires phases; blocked by; blockers; blocker; blocked on
         needs; after; must come after; start after; starts after; run after; runs after; follows; preceded by
         predecessor; predecessors; waits for; waiting for; wait for; builds on; build on; built on; depends-on
-        must follow; depends_on; blocked_by; blocked until; gated by; gated on; contingent on; comes after; can begin once
+        must follow; depends_on; blocked_by; blocked until; gated by; gated on; contingent on; comes after
+        can begin once
         upstream; prior phases; previous phases; required before start; entry criteria
         dependencies & prerequisites; dependencies on other phases; 依赖; 依赖项; 依赖关系; 前置依赖; 前置条件
         前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ

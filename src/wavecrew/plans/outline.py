@@ -12,6 +12,7 @@ from typing import Final
 
 from wavecrew.errors import Place
 from wavecrew.models.parallel_execution import Source
+from wavecrew.plans.datablocks import enter_data_block
 from wavecrew.plans.documents import Document
 from wavecrew.plans.draft import Draft, Findings
 from wavecrew.plans.labels import Kind
@@ -53,7 +54,9 @@ def draft_of(document: Document, part: Part, findings: Findings) -> Draft:
     last = _last_line(document, line, part.last_line)
     draft.source = Source(document.shown, line, last)
     draft.description = document.excerpt(line, last)
-    fill(draft, contents_of(document, part), findings)
+    contents = contents_of(document, part)
+    enter_data_block(draft, contents.fences, findings)
+    fill(draft, contents, findings)
     take_notes(draft, part.title.notes)
     return draft
 

@@ -19,7 +19,7 @@ from wavecrew.plans.draft import DependencyField, Draft, Statement
 from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.labels import Kind, kind_of, normal_label
 from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, plain_text
-from wavecrew.plans.notations import UNITS, Title, clean_name, loose_id, parse_title
+from wavecrew.plans.notations import UNITS, Title, clean_name, loose_id, parse_title, slug
 from wavecrew.plans.paths import read_paths
 from wavecrew.plans.wordlists import words
 
@@ -29,6 +29,9 @@ DIAGRAM: Final = -12
 _ID_COLUMNS: Final = frozenset({"#", "no", "no.", "nr", "id", "number", "序号", "번호", "num", "№", ""})
 _NAME_COLUMNS: Final = words(
     "name title description focus goal summary deliverable what 名称 标题 내용 이름 内容 目标 titel nom nombre"
+)
+_WORKING_UNITS: Final = frozenset(
+    word for word, unit in UNITS.items() if unit in ("phase", "milestone", "stage", "step", "task", "sprint", "epic")
 )
 _LONGEST: Final = 500
 
@@ -91,6 +94,30 @@ def table_rows(file: str, table: Table) -> list[Draft]:
             _row_values(draft, row.cells, kinds, table.header)
             found.append(draft)
     return found
+
+
+def named_rows(file: str, table: Table) -> list[Draft]:
+    """Rows that name their phases by words alone, in a table that also says what each waits for."""
+    labels = [normal_label(plain_text(cell)) for cell in table.header]
+    key = next((column for column, label in enumerate(labels) if label in _WORKING_UNITS), None)
+    kinds = {column: kind_of(plain_text(cell)) for column, cell in enumerate(table.header) if column != key}
+    if key is None or Kind.DEPENDS not in kinds.values():
+        return []
+    found = []
+    for row in table.rows[:_MAX_ROWS]:
+        name = clean_name(plain_text(row.cells[key]))[0] if key < len(row.cells) else ""
+        if slug(name):
+            draft = Draft(slug(name), name, place=Place(file, row.line, 1))
+            _row_values(draft, row.cells, kinds, table.header)
+            found.append(draft)
+    names = {draft.id for draft in found}
+    return found if any(_names_one_of(draft, names) for draft in found) else []
+
+
+def _names_one_of(draft: Draft, names: set[str]) -> bool:
+    statements = (statement for part in draft.dependencies for statement in part.statements)
+    references = (reference for statement in statements for reference in statement.meaning.references)
+    return any(slug(piece) in names for reference in references for piece in reference.text.split(","))
 
 
 def _is_key(label: str) -> bool:

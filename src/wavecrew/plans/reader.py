@@ -23,7 +23,7 @@ from wavecrew.plans.folders import draft_of_document, plan_order, report_front_m
 from wavecrew.plans.markdown import Heading, Table
 from wavecrew.plans.notations import clean_name
 from wavecrew.plans.outline import drafts_of, parts_of
-from wavecrew.plans.overview import DIAGRAM, remarks, table_rows
+from wavecrew.plans.overview import DIAGRAM, named_rows, remarks, table_rows
 from wavecrew.plans.resolution import MAX_DEPENDENCIES, Index, Reading, build, resolve
 
 _FIX: Final = (
@@ -196,6 +196,8 @@ def _from_tables(document: Document) -> list[Draft]:
     """A plan that is nothing but a table with a row per phase."""
     for block in document.blocks:
         rows = table_rows(document.shown, block) if isinstance(block, Table) else []
+        if not rows and isinstance(block, Table):
+            rows = named_rows(document.shown, block)
         if len(rows) > 1 and any(draft.dependencies for draft in rows):
             return rows
     return []

@@ -23,16 +23,18 @@ from wavecrew.plans.wordlists import words
 
 _ALIASES: Final = {
     "dependencies": "needs depends_on dependencies depends-on dependson depends dependency deps requires"
-    " prerequisites prerequisite"
+    " prerequisites prerequisite dependence depend require waits_for wait_for needed upstream depends_upon"
     " blocked_by blocked-by blockedby after predecessors prereqs dependsOn blockedBy",
     "outputs": "writes outputs output files_modified files files_to_create files_to_modify creates modifies"
     " deliverables artifacts"
-    " output_files files_created expected_outputs",
+    " output_files files_created expected_outputs outputFiles filesModified filesToCreate produces paths targets file"
+    " touches",
     "reads": "reads inputs read_files files_read context_files",
     "locks": "locks",
     "estimate": "estimate estimated_time estimated_hours effort duration time_estimate estimated_effort"
     " estimated_duration hours"
-    " estimation estimatedTime estimatedHours estimate_hours effort_hours",
+    " estimation estimatedTime estimatedHours estimate_hours effort_hours est eta time hours_estimate estimated"
+    " estimatedDuration duration_hours",
     "checks": "checks verify_commands",
     "command": "command",
     "agent": "agent",
@@ -42,13 +44,15 @@ _ALIASES: Final = {
     "id": "id",
     "description": "description prompt",
 }
-_KEYS: Final = {alias: key for key, aliases in _ALIASES.items() for alias in aliases.split()}
+#: Every key of a phase with what it is called here.
+KEYS: Final = {alias: key for key, aliases in _ALIASES.items() for alias in aliases.split()}
 _OWN: Final = (
     "id", "name", "title", "needs", "depends_on", "dependencies", "writes", "outputs", "reads", "locks", "checks",
     "command", "agent",
     "timeout", "retries", "estimate", "description",
 )  # fmt: skip
-_FOREIGN: Final = words(
+#: Keys of other tools that are passed over without a word.
+FOREIGN: Final = words(
     "type status priority phase plan wave tags tag labels created updated date author owner assignee autonomous"
     " must_haves parallel"
     " conflicts_with issue github version branch epic story points size summary objective goal subtasks details"
@@ -57,7 +61,7 @@ _FOREIGN: Final = words(
 )
 
 #: Keys by which a document shows that it is a phase.
-MARKS: Final = frozenset(_KEYS) - {
+MARKS: Final = frozenset(KEYS) - {
     "name",
     "title",
     "description",
@@ -70,19 +74,32 @@ MARKS: Final = frozenset(_KEYS) - {
     "hours",
     "time_estimate",
     "inputs",
+    "est",
+    "eta",
+    "time",
+    "estimated",
+    "file",
+    "paths",
+    "targets",
+    "touches",
+    "produces",
+    "upstream",
+    "require",
+    "depend",
+    "needed",
 }
 
 
 def declares_outputs(fields: Mapping[str, Node]) -> bool:
     """Whether the outputs are stated here, so that lists in the text are remarks on them."""
-    return any(_KEYS.get(key) == "outputs" for key in fields)
+    return any(KEYS.get(key) == "outputs" for key in fields)
 
 
 def fill_from(draft: Draft, fields: Mapping[str, Node], findings: Findings) -> None:
     """Enter the keys of a phase. `id` is not read here: it decides what the draft is, see `id_in`."""
     reader = _Reader(draft, findings)
     for key, node in fields.items():
-        known = _KEYS.get(key)
+        known = KEYS.get(key)
         if known is None:
             reader.unknown(key, node)
         elif known != "id":
@@ -113,7 +130,7 @@ class _Reader:
         return Place(self.draft.place.file, node.line or self.draft.place.line, node.column)
 
     def unknown(self, key: str, node: Node) -> None:
-        if key.casefold() in _FOREIGN or len(key) > 40:
+        if key.casefold() in FOREIGN or len(key) > 40:
             return
         close = get_close_matches(key.casefold().replace("-", "_"), _OWN, n=1, cutoff=0.8)
         if close:

@@ -25,9 +25,9 @@ from wavecrew.plans.wordlists import words
 
 _WEAK_LABELS: Final = words("requires require required needs after follows nach uses blockers blocker timeline")
 _ACTIONS: Final = words("action change type operation mode status access kind 操作 작업 類型 类型 aktion")
-_FORWARD: Final = frozenset(
-    "blocks;unblocks;enables;unlocks;required by;needed by;successors;successor;feeds into;feeds;leads to;followed by"
-    ";blockiert;ermöglicht;bloque;permet;bloquea;habilita;блокирует;后续;阻塞;후속;後続".split(";")
+_FORWARD: Final = words(
+    "blocks unblocks enables unlocks required-by needed-by successors successor feeds-into feeds leads-to followed-by"
+    " blockiert ermöglicht bloque permet bloquea habilita блокирует 后续 阻塞 후속 後続"
 )
 """Labels that name what waits for this phase."""
 _MAX_PATHS: Final = 2000  # of one field or table; more is no plan of one phase
@@ -42,11 +42,11 @@ def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
     for field in contents.fields:
         if field.kind is Kind.DEPENDS and not field.inner:
             _add_dependencies(draft, field, file)
-        elif normal_label(field.label) in _FORWARD and not field.inner:
-            draft.followers += [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
+        elif field.kind is Kind.NEITHER:
+            _add_followers(draft, field, file)
         elif field.kind is Kind.ESTIMATE and not field.inner:
             _add_estimate(draft, field)
-        elif field.kind not in (Kind.DEPENDS, Kind.ESTIMATE, Kind.NEITHER):
+        elif field.kind not in (Kind.DEPENDS, Kind.ESTIMATE):
             _add_files(draft, field.kind, (entry for entry in _file_entries(field)))
     for table in contents.tables:
         _add_table(draft, table, file)
@@ -66,6 +66,11 @@ def _add_dependencies(draft: Draft, field: Field, file: str) -> None:
     weak = normal_label(field.label) in _WEAK_LABELS or (not field.heading and field.depth > 0)
     if statements:
         draft.dependencies.append(DependencyField(statements, field.container, quiet=weak))
+
+
+def _add_followers(draft: Draft, field: Field, file: str) -> None:
+    if normal_label(field.label).replace(" ", "-") in _FORWARD and not field.inner:
+        draft.followers += [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
 
 
 def _statement(entry: Entry, file: str) -> Statement:
