@@ -794,6 +794,21 @@ def test_a_bell_takes_the_place_of_one_that_a_killed_process_left(tmp_path: Path
         assert time.monotonic() - begun < PATIENCE
 
 
+@pytest.mark.parametrize("where", ["tmp_path", "deep"])
+def test_only_bells_that_nobody_listens_to_are_taken_down(where: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(where)
+    Bell.remove_dead(folder)
+    with Bell(folder) as living_bell, Bell(folder) as killed:
+        living_bell.hang(1)
+        killed.hang(2)
+        assert killed._socket is not None
+        killed._socket.close()  # as kill -9 would leave it
+
+        Bell.remove_dead(folder)
+
+        assert [path.name for path in (folder / "bells").iterdir()] == ["1"]
+
+
 def test_the_end_of_a_holder_ends_the_wait(tmp_path: Path) -> None:
     with python("input()") as other, Bell(tmp_path) as bell:
         bell.hang(1)
