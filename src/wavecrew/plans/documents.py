@@ -34,7 +34,7 @@ _SKIPPED_FOLDERS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a document is itself; comparing texts would be slow, and a tree has no hash
 class Document:
     """A markdown document. `shown` is its path as people see it; lines count from 1 in the whole file."""
 
