@@ -295,7 +295,7 @@ def test_when_patience_ends_the_phase_fails_with_the_name_of_the_holder(tmp_path
 
 
 def test_a_dead_holder_holds_up_nobody(tmp_path: Path) -> None:
-    holder = "import sys\nfrom wavecrew.core.resource_manager import FileLock\n"
+    holder = "import sys\nfrom wavecrew.core.lock_registry import FileLock\n"
     holder += "FileLock('x', workspace=sys.argv[1], owner='ghost').acquire(); print(1, flush=True); input()"
     bench = Bench(tmp_path, phase("a", sh=RAN, locks=("x",)))
     with python(holder, tmp_path) as other:

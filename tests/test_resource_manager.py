@@ -21,8 +21,9 @@ from core_builders import HOLDER, PATIENCE, dead, eventually, living, owner, pyt
 from wavecrew.core import attempts, resource_manager, shim
 from wavecrew.core.bell import Bell
 from wavecrew.core.liveness import Liveness, ProcessIdentity
+from wavecrew.core.lock_registry import Grant, Waiter, owner_liveness
 from wavecrew.core.lock_table import Obstacle
-from wavecrew.core.resource_manager import FileLock, Grant, LockRegistry, Waiter, owner_liveness
+from wavecrew.core.resource_manager import FileLock, LockRegistry
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.errors import InvalidValueError, LockError, LockLostError, LockTimeoutError
 from wavecrew.models.parallel_execution import LockType, ResourceLock

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from wavecrew.core import lock_table, resource_manager
+from wavecrew.core import lock_registry, lock_table
 from wavecrew.core.engine import Engine
 from wavecrew.core.liveness import Liveness
-from wavecrew.core.resource_manager import Grant, LockRegistry
+from wavecrew.core.lock_registry import Grant
+from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.store import Store
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import LockError, LockTimeoutError, WavecrewError
@@ -172,7 +173,7 @@ def without_subtrees() -> None:
 
 
 def with_everybody_dead() -> None:
-    resource_manager.owner_liveness = lambda owner: Liveness.DEAD
+    lock_registry.owner_liveness = lambda owner: Liveness.DEAD
 
 
 def without_a_queue() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavecrew.core.attempts import attempt_folder, read_progress
-from wavecrew.core.liveness import is_locked
+from wavecrew.core.coordinator_lock import is_coordinated
 from wavecrew.core.store import RunRow, Store
 from wavecrew.errors import NotFoundError
 from wavecrew.models.events import Event
@@ -79,4 +79,4 @@ def _find(rows: list[RunRow], reference: str) -> RunRow:
 
 def run_is_alive(state_folder: Path, run: str) -> bool:
     """Whether a coordinator is in charge of a run right now."""
-    return is_locked(state_folder / "runs" / run / "coordinator")
+    return is_coordinated(state_folder / "runs" / run)

@@ -13,7 +13,7 @@ import click
 
 from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
-from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals, write_or_print
+from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, with_globals, write_or_print
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, NotFoundError, UsageError
 
@@ -74,7 +74,7 @@ def _print_status(settings: Globals, store: Store, reference: str) -> OpenedRun:
 
     opened = open_run(store, reference)
     summary = _summary(opened)
-    echo((status_json(summary) if settings.json else status_text(summary)).rstrip())
+    echo((status_json(summary) if settings.json else status_text(summary, ascii_only=only_ascii())).rstrip())
     sys.stdout.flush()
     return opened
 
@@ -175,8 +175,11 @@ def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
 
     with _store(settings) as store:
         opened = open_run(store, run)
-    render = report_json if settings.json or form == "json" else report_text
-    text = render(opened.state, opened.events, now=time.time(), alive=opened.alive)
+    state, events, now = opened.state, opened.events, time.time()
+    if settings.json or form == "json":
+        text = report_json(state, events, now=now, alive=opened.alive)
+    else:
+        text = report_text(state, events, now=now, alive=opened.alive, ascii_only=only_ascii())
     write_or_print(text, output)
     return ExitCode.OK
 
@@ -199,7 +202,7 @@ def runs_list(settings: Globals) -> int:
     if settings.json:
         echo_json({"runs": [_run_data(one, summary) for one, summary in zip(opened, found, strict=True)]})
     else:
-        echo(runs_table(found).rstrip())
+        echo(runs_table(found, ascii_only=only_ascii()).rstrip())
     return ExitCode.OK
 
 
@@ -226,5 +229,5 @@ def runs_show(settings: Globals, run: str) -> int:
 
     with _store(settings) as store:
         summary = _summary(open_run(store, run))
-    echo(status_json(summary) if settings.json else run_text(summary).rstrip())
+    echo(status_json(summary) if settings.json else run_text(summary, ascii_only=only_ascii()).rstrip())
     return ExitCode.OK

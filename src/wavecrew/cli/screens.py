@@ -7,7 +7,6 @@ What it does not know: how anything is drawn (`views` does), and the engine: it 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from typing import Protocol
 
 from wavecrew.api.history import progress_of
 from wavecrew.api.runs import PreparedRun
-from wavecrew.cli.globals import echo
+from wavecrew.cli.globals import echo, only_ascii
 from wavecrew.cli.log_tail import last_lines
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.events import Event
@@ -138,7 +137,7 @@ class _Plain:
     def __init__(self, prepared: PreparedRun) -> None:
         from wavecrew.views.run_plain import PlainView
 
-        self._view = PlainView(prepared.history)
+        self._view = PlainView(prepared.history, ascii_only=only_ascii())
         self._guard = threading.Lock()
         self._prepared = prepared
         self._state = prepared.state
@@ -175,7 +174,7 @@ class _Live:
 
         self._prepared = prepared
         self._guard = threading.Lock()
-        self._view = LiveView(history=prepared.history, color=color)
+        self._view = LiveView(history=prepared.history, color=color, ascii_only=only_ascii())
         self._state = prepared.state
 
     def __enter__(self) -> _Live:
@@ -196,14 +195,10 @@ class _Live:
             self._view.tick(time.time(), progress_of(folder, self._state))
 
     def finish(self, state: ExecutionState) -> None:
-        from wavecrew.views.run_plain import final_lines
-        from wavecrew.views.summary import summarize
-
         with self._guard:
             self._view.stop()
-        width = shutil.get_terminal_size().columns
-        summary = summarize(state, time.time(), alive=False)
-        for line in final_lines(summary, failed_logs(self._prepared, state), width=width):
+            lines = self._view.end(failed_logs(self._prepared, state))
+        for line in lines:
             echo(line)
 
 

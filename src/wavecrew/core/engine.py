@@ -26,7 +26,8 @@ from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.lock_queue import LockQueue, awaited
-from wavecrew.core.resource_manager import Grant, LockRegistry
+from wavecrew.core.lock_registry import Grant
+from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Decision, Policy, decide
 from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor, sweep

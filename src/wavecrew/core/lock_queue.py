@@ -14,7 +14,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from wavecrew.core.jobs import Prepared
-from wavecrew.core.resource_manager import Grant, LockRegistry
+from wavecrew.core.lock_registry import Grant
+from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.store import Store
 from wavecrew.core.verdicts import RetryRules
 from wavecrew.errors import LockLostError

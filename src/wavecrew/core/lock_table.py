@@ -161,8 +161,11 @@ def _near(
 
 def grant_if_free(tx: sqlite3.Connection, ticket: int, now: float) -> int | None:
     """Grant a request unless something is in its way. Gives its fence number, or None."""
-    if next(obstacles(tx, ticket), None) is not None:
-        return None
+    return grant(tx, ticket, now) if next(obstacles(tx, ticket), None) is None else None
+
+
+def grant(tx: sqlite3.Connection, ticket: int, now: float) -> int:
+    """Grant a request, whatever is in its way. Gives its fence number."""
     (fence,) = tx.execute("UPDATE counter SET value = value + 1 WHERE name = 'fence' RETURNING value").fetchone()
     tx.execute("UPDATE request SET granted = 1, fence = ?, since = ? WHERE ticket = ?", (fence, now, ticket))
     return int(fence)

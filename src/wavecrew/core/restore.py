@@ -192,7 +192,7 @@ def _walk(workspace: Path, start: str, found: _Covered) -> Iterator[str]:
         place = os.path.relpath(folder, workspace)
         found.folders.update({place} - {"."})
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS and name not in links]
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
         for name in (*files, *links):
             yield name if place == "." else f"{place}/{name}"
 

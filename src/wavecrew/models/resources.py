@@ -92,7 +92,11 @@ def _refuse_unreadable(text: str) -> None:
 def _refuse_odd_places(text: str) -> None:
     """A counted name is `slot:NAME` or `slot:NAME/PLACES`."""
     name, slash, places = text.partition("/")
-    if name.startswith("slot:") and slash and not (places.isascii() and places.isdigit() and int(places) > 0):
+    if not name.startswith("slot:"):
+        return
+    if name == "slot:":
+        raise InvalidValueError(f"{text!r} has no name", fix="write it as slot:gpu/2")
+    if slash and not (places.isascii() and places.isdigit() and int(places) > 0):
         raise InvalidValueError(f"{text!r} does not tell how many places there are", fix="write it as slot:gpu/2")
 
 
