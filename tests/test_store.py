@@ -445,3 +445,11 @@ def test_a_newer_sqlite_uses_a_write_ahead_log(tmp_path: Path, monkeypatch: pyte
         with Store.open(tmp_path / mode) as store:
             assert store.query("PRAGMA journal_mode")[0][0] == mode
             assert store.query("PRAGMA synchronous")[0][0] == 2
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavecrew.core.store.is_network", lambda folder: True)
+    with pytest.raises(StoreError, match="network file system") as refused:
+        Store.open(tmp_path)
+    assert "local disk" in refused.value.fix
+    assert not (tmp_path / ".wavecrew").exists()

@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
+from wavecrew.core.file_system import file_system_of, is_network
 from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, StoreError
 from wavecrew.models.events import EVENT_VERSION, Event, from_record, to_record
 
@@ -85,11 +86,13 @@ class Store:
         """Open the state of a workspace, making it first if need be.
 
         Raises NotFoundError when there is none and none shall be made, StoreError for a state folder that is a link,
-        somebody else's, open to others, no database of ours, or written by a newer wavecrew.
+        somebody else's, open to others, on a network file system, no database of ours, or written by a newer
+        wavecrew.
         """
         folder = workspace.resolve() / STATE_FOLDER
         if not create and not (folder / "state.db").exists():
             raise NotFoundError(f"nothing has been run in {workspace} yet", fix="start with: wavecrew run PLAN")
+        _refuse_network(folder.parent)
         _own_folder(folder)
         file = folder / "state.db"
         _refuse_odd_file(file)
@@ -268,6 +271,14 @@ def _own_folder(folder: Path) -> None:
         raise StoreError(f"the state folder {folder} cannot be made: {error.strerror}") from None
     with contextlib.suppress(OSError), (folder / ".gitignore").open("x", encoding="ascii") as ignore:
         ignore.write("*\n")  # a comfort: whether anything can be written here will show at the database
+
+
+def _refuse_network(workspace: Path) -> None:
+    if is_network(workspace):
+        raise StoreError(
+            f"{workspace} is on a network file system ({file_system_of(workspace)}), where locks cannot be trusted",
+            fix="work in a copy on a local disk",
+        )
 
 
 def _refuse_odd_file(file: Path) -> None:
