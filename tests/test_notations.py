@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from wavecrew.plans.dependencies import parse_dependencies
 from wavecrew.plans.durations import parse_duration
+from wavecrew.plans.filenames import parse_file_name
 from wavecrew.plans.labels import Kind, fields_in, kind_of
-from wavecrew.plans.notations import clean_name, loose_id, natural_key, parse_file_name, parse_title, slug
+from wavecrew.plans.notations import clean_name, loose_id, natural_key, parse_title, slug
 from wavecrew.plans.paths import Use, read_paths
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from wavecrew.plans.data import DataError, read_data
 from wavecrew.plans.draft import Draft, Findings
 from wavecrew.plans.markdown import Fence
-from wavecrew.plans.records import FOREIGN, KEYS, fill_from
+from wavecrew.plans.records import FOREIGN, fill_from, key_of
 
 _KINDS: Final = {"yaml": "yaml", "yml": "yaml", "toml": "toml", "json": "json"}
 _TELLING: Final = frozenset({"dependencies", "estimate", "outputs"})
@@ -28,7 +28,7 @@ def enter_data_block(draft: Draft, fences: tuple[Fence, ...], findings: Findings
         fields = read_data(fence.text, kind).root.fields or {}
     except DataError:
         return
-    known = {KEYS.get(key) for key in fields}
-    if known & _TELLING and all(key in KEYS or key.casefold() in FOREIGN for key in fields):
-        shifted = {key: node.shifted(fence.line) for key, node in fields.items() if KEYS.get(key) != "id"}
+    known = {key_of(key) for key in fields}
+    if known & _TELLING and all(key_of(key) or key.casefold() in FOREIGN for key in fields):
+        shifted = {key: node.shifted(fence.line) for key, node in fields.items() if key_of(key) != "id"}
         fill_from(draft, shifted, findings)

@@ -45,11 +45,13 @@ class Document:
     front_error: DataError | None = None
     body_line: int = 1
     """The first line behind the front matter."""
+    called: str = ""
+    """The name by which it is known if its file has an everyday name: that of its folder."""
 
     @property
     def stem(self) -> str:
-        """The file name without its suffix."""
-        return self.path.stem
+        """The file name without its suffix, or the name of the folder that stands for it."""
+        return self.called or self.path.stem
 
     @cached_property
     def lines(self) -> list[str]:

@@ -25,10 +25,11 @@ _HOURS: Final = {
 _WORDS: Final = {
     "second": "s sec secs second seconds sekunde sekunden 秒 초",
     "minute": "m min mins minute minutes minuten minuto minutos minuti мин минута минуты минут 分 分钟 分鐘 分間 분",
-    "hour": "h hr hrs hour hours std stunde stunden heure heures hora horas ora ore ч час часа часов"
+    "hour": "h hr hrs hour hours std stunde stunden personenstunden heure heures hora horas ora ore ч час часа часов"
     " 小时 小時 个小时 個小時 钟头 時間 시간",
     "day": "d day days workday workdays tag tage tagen arbeitstag arbeitstage pt jour jours día días dia dias giorno"
-    " giorni giornata giornate pd md"
+    " giorni giornata giornate jornada jornadas journée journées pd md"
+    " personentag personentage manntag manntage"
     " день дня дней 天 日 个工作日 個工作日 工作日 人天 人日 営業日 일",
     "week": "w wk wks week weeks woche wochen semaine semaines semana semanas settimana settimane нед неделя недели"
     " недель"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -18,9 +18,10 @@ from wavecrew.models.parallel_execution import Source
 from wavecrew.plans.documents import Document
 from wavecrew.plans.draft import Draft, Findings, shown
 from wavecrew.plans.fields import read_contents
+from wavecrew.plans.filenames import parse_file_name
 from wavecrew.plans.markdown import Heading
-from wavecrew.plans.notations import Title, clean_name, loose_id, natural_key, parse_file_name, parse_title
-from wavecrew.plans.records import MARKS, declares_outputs, fill_from, id_in
+from wavecrew.plans.notations import Title, clean_name, loose_id, natural_key, parse_title
+from wavecrew.plans.records import declares_outputs, fill_from, id_in, is_mark
 from wavecrew.plans.sections import fill, take_notes
 from wavecrew.plans.wordlists import words
 
@@ -68,12 +69,26 @@ def sort_out(documents: Sequence[Document], findings: Findings, *, strict: bool 
     return Kinds(tuple(kept), tuple(others))
 
 
+_MAIN: Final = words("readme plan index phase spec prd task tasks prompt")
+
+
+def main_documents(documents: Sequence[Document]) -> list[Document]:
+    """One document of each folder that is numbered like a phase (`01-setup/plan.md`), known by its folder's name."""
+    found: dict[str, Document] = {}
+    for document in sorted(documents, key=lambda document: document.path.stem.casefold() == "readme"):
+        parent = document.path.parent
+        if document.stem.casefold() in _MAIN and parse_file_name(parent.name) is not None:
+            found.setdefault(str(parent), replace(document, called=parent.name))
+    above = {str(document.path.parent.parent) for document in found.values()}
+    return list(found.values()) if len(above) == 1 else []
+
+
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[\W_\d]+", text.casefold()) if word]
 
 
 def _is_phase(document: Document, *, strict: bool) -> bool:
-    marks = MARKS & document.fields.keys()
+    marks = {key.casefold().replace("-", "_").replace(" ", "_") for key in document.fields if is_mark(key)}
     named = parse_file_name(document.stem)
     rest = [
         word

@@ -144,10 +144,25 @@ def kind_of(label: str) -> Kind | None:
     first, _, rest = bare.partition(" ")
     if first in _FRONT and rest:
         return kind_of(rest.lstrip("0123456789. "))
+    if not bare.isascii() and (joined := _joined_kind(bare)) is not None:
+        return joined
     parts = [_KINDS.get(part.strip()) for part in _JOINED.split(bare)]
     if len(parts) > 1 and parts[0] is not None and Kind.NEITHER not in parts:
         return parts[0]
     return None
+
+
+_COMPOUNDS: Final = re.compile(
+    r"(?P<depends>(?:前置|依赖|依賴|依存|前提|先决|先行|선행|의존)(?:的)?[\u3040-\ud7a3 ]{0,5})"
+    r"|(?P<estimate>(?:预计|预估|预期|计划|估计|預計|預估|予定|想定|예상|소요)[ ]?[\u3040-\ud7a3]{0,4}"
+    r"(?:时间|工期|工时|耗时|周期|时长|用时|時間|工数|期間|工時|시간|기간|공수|일정))"
+)
+
+
+def _joined_kind(label: str) -> Kind | None:
+    """Labels of languages that join their words: `前置任务`, `预计耗时`."""
+    found = _COMPOUNDS.fullmatch(label)
+    return None if not found else Kind.DEPENDS if found.group("depends") else Kind.ESTIMATE
 
 
 def normal_label(text: str) -> str:
@@ -198,6 +213,14 @@ _FREE: Final = re.compile(
 _DASHED: Final = re.compile(r"(?P<label>[A-ZÄÖÜÉÀА-Я][^\s:|*`–—-][^:|*`–—-]{0,28}?)[ ](?:-|–|—)[ ](?=\S)")
 
 
+_NEW_SENTENCE: Final = re.compile(
+    r"[.!] (?=(?:This (?:phase|step|task|stage|milestone|sprint) )?(?:depends (?:up)?on|(?:is )?blocked (?:by|on)"
+    r"|must (?:follow|come after)|requires (?:the )?(?:completion of )?(?:phases?|steps?|tasks?|stages?|milestones?)\b"
+    r"|no dependencies\.?$))",
+    re.IGNORECASE,
+)
+
+
 def fields_in(line: str) -> list[tuple[str, str, int]]:
     """The fields in one line as (label, value, position of the label); bold ones count even if unknown."""
     line = line[:4000]
@@ -217,6 +240,8 @@ def _segments(line: str) -> list[tuple[str, int]]:
             for position, character in enumerate(line)
             if character in "|·•" and _opens_field(line[position + 1 :])
         )
+    if ". " in line and _opens_field(line):
+        cuts.update(found.end() for found in _NEW_SENTENCE.finditer(line))
     if "**" in line or "__" in line:
         cuts.update(found.start() for found in _BOLD.finditer(line) if found.group("inner") or found.group("outer"))
     ordered = [*sorted(cuts), len(line)]

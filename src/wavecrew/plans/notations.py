@@ -250,7 +250,7 @@ _CALENDAR: Final = re.compile(
 )
 _LABELLED: Final = re.compile(r"[^\W\d_][\w ]{1,20}[:：]")
 _DEPENDING: Final = re.compile(
-    r"(?:deps?|depends?|dependent|dependenc(?:y|ies)|requires?|needs?|after|blocked (?:by|on)|prereq\w*|follows"
+    r"(?:(?:no )?dependenc(?:y|ies)|deps?|depends?|dependent|requires?|needs?|after|blocked (?:by|on)|prereq\w*|follows"
     r"|parallel|independent$|依赖|依存|의존|nach|braucht|benötigt)\b",
     re.IGNORECASE,
 )
@@ -270,7 +270,7 @@ def clean_name(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 _AMOUNT_TAIL: Final = re.compile(
-    r"[ ](?:-|–|—|//|·|@)[ ](?P<note>[~≈]?[ ]?\d{1,4}(?:[.,]\d{1,2})?"
+    r"[ ](?:-|–|—|//|·|@|[\u2300-\u27bf\U0001f300-\U0001faff]\ufe0f?)[ ]?(?P<note>[~≈]?[ ]?\d{1,4}(?:[.,]\d{1,2})?"
     r"(?:[ ]?[-–][ ]?\d{1,4}(?:[.,]\d{1,2})?)?[ ]?[^\W\d_]{1,9})$"
 )
 
@@ -368,31 +368,3 @@ def slug(text: str) -> str:
     """An id made of a name: `Set up the API` -> `set-up-the-api`."""
     words = re.findall(r"\w+", plain_text(text[:_LONGEST]).casefold())
     return "-".join(words)[:80]
-
-
-_FILE_UNIT: Final = re.compile(
-    r"(?:^|[-_. ])(?P<unit>[^\W\d_]{3,16})[-_ ]?(?P<id>\d{1,6}(?:\.\d{1,4})*[a-z]?)(?=[-_. ]|$)"
-)
-_FILE_NUMBER: Final = re.compile(r"(?P<id>\d{1,9}(?:\.\d{1,4})*[a-z]?|[a-z]{1,3}\d{1,6})(?=[-_. ]|$)")
-_FILE_PAIR: Final = re.compile(r"(?P<id>\d{1,4}(?:\.\d{1,4})*-\d{1,4}[a-z]?)(?=[-_. ]|$)")
-
-
-def parse_file_name(stem: str) -> Title | None:
-    """What the name of a document (without `.md`) tells: `phase-1-x`, `01-title`, `PHASE_2`, `10.1-01-PLAN`."""
-    lowered = stem.casefold()
-    for found in _FILE_UNIT.finditer(lowered):
-        unit = UNITS.get(found.group("unit"))
-        if unit:
-            number = found.group("id")
-            return Title(unit, re.sub(r"^0+(?=\d)", "", number), _spoken(stem[found.end() :]))
-    pair = _FILE_PAIR.match(lowered)
-    if pair and lowered[pair.end() :].lstrip("-_. ").startswith("plan"):
-        return Title("plan", pair.group("id"), "")
-    number_first = _FILE_NUMBER.match(lowered)
-    if number_first and len(re.sub(r"\D", "", number_first.group("id"))) <= 5:
-        return Title("", number_first.group("id"), _spoken(stem[number_first.end() :]))
-    return None
-
-
-def _spoken(text: str) -> str:
-    return " ".join(re.split(r"[-_ ]+", text.strip("-_. ")))

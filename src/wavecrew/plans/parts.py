@@ -34,11 +34,13 @@ def contents_of(document: Document, part: Part) -> Contents:
     return read_contents(document.blocks, part.start, part.end)
 
 
-def know_each_other(document: Document, parts: Sequence[Part]) -> bool:
-    """Whether some part says that it waits for another one, or for none."""
+def know_each_other(document: Document, parts: Sequence[Part], *, by_name: bool = False) -> bool:
+    """Whether some part says that it waits for another one, or (unless they have mere names) for none."""
     ids = {loose_id(part.title.id) for part in parts}
     names = {slug(part.title.name) for part in parts}
-    return any(_speaks(meaning, ids, names) for part in parts[:400] for meaning in _meanings(document, part))
+    return any(
+        _speaks(meaning, ids, names, sure=by_name) for part in parts[:400] for meaning in _meanings(document, part)
+    )
 
 
 def _meanings(document: Document, part: Part) -> Iterator[Dependencies]:
@@ -50,8 +52,8 @@ def _meanings(document: Document, part: Part) -> Iterator[Dependencies]:
             yield from (parse_dependencies(entry.text) for entry in entries_of(field))
 
 
-def _speaks(meaning: Dependencies, ids: set[str], names: set[str]) -> bool:
-    if meaning.none or meaning.all_previous or meaning.previous:
+def _speaks(meaning: Dependencies, ids: set[str], names: set[str], *, sure: bool) -> bool:
+    if meaning.all_previous or meaning.previous or (meaning.none and not sure):
         return True
     for reference in (*meaning.references, *meaning.soft):
         if reference.named and any(slug(piece) in names for piece in (reference.text, *reference.text.split(","))):

@@ -19,12 +19,13 @@ from wavecrew.models.plan import Plan
 from wavecrew.plans.dataplan import MAX_PHASES, read_data_plan
 from wavecrew.plans.documents import DATA, MARKDOWN, Document, files_in, read_document, read_text, shown_path
 from wavecrew.plans.draft import DependencyField, Draft, Findings
-from wavecrew.plans.folders import draft_of_document, plan_order, report_front_matter, sort_out
+from wavecrew.plans.folders import draft_of_document, main_documents, plan_order, report_front_matter, sort_out
+from wavecrew.plans.index import Index
 from wavecrew.plans.markdown import Heading, Table
 from wavecrew.plans.notations import clean_name
 from wavecrew.plans.outline import drafts_of, parts_of
 from wavecrew.plans.overview import DIAGRAM, named_rows, remarks, table_rows
-from wavecrew.plans.resolution import MAX_DEPENDENCIES, Index, Reading, build, resolve
+from wavecrew.plans.resolution import MAX_DEPENDENCIES, Reading, build, resolve
 
 _FIX: Final = (
     "give a folder with one document per phase (phase-1-setup.md), a document with a heading per phase"
@@ -110,6 +111,8 @@ def _read_folder(where: Path, findings: Findings) -> _Raw:
         deeper = sort_out(nested, Findings(), strict=True)
         if len(deeper.phases) > 1:
             return _from_documents(where, deeper.phases, (), findings)
+        if len(folders := main_documents(nested)) > 1:
+            return _from_documents(where, folders, documents, findings)
         return _from_folder_file(where, documents, findings)
     if (
         len(kinds.phases) == 1

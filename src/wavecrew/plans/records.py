@@ -90,16 +90,26 @@ MARKS: Final = frozenset(KEYS) - {
 }
 
 
+def key_of(written: str) -> str | None:
+    """What a key means here (`Depends-On` is `dependencies`), or None."""
+    return KEYS.get(written) or KEYS.get(written.strip().casefold().replace("-", "_").replace(" ", "_"))
+
+
+def is_mark(written: str) -> bool:
+    """Whether a key tells that its document is a phase."""
+    return written in MARKS or written.strip().casefold().replace("-", "_").replace(" ", "_") in MARKS
+
+
 def declares_outputs(fields: Mapping[str, Node]) -> bool:
     """Whether the outputs are stated here, so that lists in the text are remarks on them."""
-    return any(KEYS.get(key) == "outputs" for key in fields)
+    return any(key_of(key) == "outputs" for key in fields)
 
 
 def fill_from(draft: Draft, fields: Mapping[str, Node], findings: Findings) -> None:
     """Enter the keys of a phase. `id` is not read here: it decides what the draft is, see `id_in`."""
     reader = _Reader(draft, findings)
     for key, node in fields.items():
-        known = KEYS.get(key)
+        known = key_of(key)
         if known is None:
             reader.unknown(key, node)
         elif known != "id":

@@ -40,14 +40,7 @@ def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
         message = "more fields and list items than one phase can have; the rest was left out"
         findings.add("WC112", Severity.WARNING, message, draft.place, "cut the phase into several", (draft.id,))
     for field in contents.fields:
-        if field.kind is Kind.DEPENDS and not field.inner:
-            _add_dependencies(draft, field, file)
-        elif field.kind is Kind.NEITHER:
-            _add_followers(draft, field, file)
-        elif field.kind is Kind.ESTIMATE and not field.inner:
-            _add_estimate(draft, field)
-        elif field.kind not in (Kind.DEPENDS, Kind.ESTIMATE):
-            _add_files(draft, field.kind, (entry for entry in _file_entries(field)))
+        _add_field(draft, field, file)
     for table in contents.tables:
         _add_table(draft, table, file)
     if not draft.outputs:
@@ -61,6 +54,20 @@ def fill(draft: Draft, contents: Contents, findings: Findings) -> None:
 # -- dependencies -----------------------------------------------------------------------------------------------
 
 
+def _add_field(draft: Draft, field: Field, file: str) -> None:
+    """Enter one field; what a task inside of the phase waits for, or how long it takes, is not said of the phase."""
+    if field.kind in _DEFAULT_USES:
+        _add_files(draft, field.kind, _file_entries(field))
+    elif field.inner:
+        return
+    elif field.kind is Kind.DEPENDS:
+        _add_dependencies(draft, field, file)
+    elif field.kind is Kind.ESTIMATE:
+        _add_estimate(draft, field)
+    else:
+        _add_followers(draft, field, file)
+
+
 def _add_dependencies(draft: Draft, field: Field, file: str) -> None:
     statements = [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
     weak = normal_label(field.label) in _WEAK_LABELS or (not field.heading and field.depth > 0)
@@ -69,7 +76,7 @@ def _add_dependencies(draft: Draft, field: Field, file: str) -> None:
 
 
 def _add_followers(draft: Draft, field: Field, file: str) -> None:
-    if normal_label(field.label).replace(" ", "-") in _FORWARD and not field.inner:
+    if normal_label(field.label).replace(" ", "-") in _FORWARD:
         draft.followers += [_statement(entry, file) for entry in entries_of(field) if plain_text(entry.text)]
 
 

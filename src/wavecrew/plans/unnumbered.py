@@ -30,7 +30,7 @@ _NO_PHASES: Final = words(
 
 def parts_without_numbers(document: Document) -> list[Part]:
     """The units of work of a document without numbered headings; empty when it is no plan."""
-    return _bold_items(document) or _named_sections(document) or _numbered_items(document)
+    return _bold_items(document) or _named_sections(document) or _numbered_items(document) or _plain_lines(document)
 
 
 def _bold_items(document: Document) -> list[Part]:
@@ -90,7 +90,7 @@ def _named_sections(document: Document) -> list[Part]:
         by_level.setdefault(section.heading.level, []).append(section)
     for level in sorted(by_level):
         found = [part for section in by_level[level] if (part := _named_part(document, section)) is not None]
-        if len(found) > 1 and know_each_other(document, found):
+        if len(found) > 1 and know_each_other(document, found, by_name=True):
             return found
     return []
 
@@ -115,6 +115,20 @@ def _tells(document: Document, part: Part, kinds: set[Kind]) -> bool:
         return True
     contents = read_contents(document.blocks, part.start, part.end)
     return any(field.kind in kinds and field.heading for field in contents.fields)
+
+
+def _plain_lines(document: Document) -> list[Part]:
+    """`Phase 1: Title` as the first line of a paragraph, as in a mail; only if they say what waits for what."""
+    starts: list[tuple[int, Text, Title]] = []
+    for position, block in enumerate(document.blocks):
+        if isinstance(block, Text) and block.opens and not block.item and len(block.text) < 120:
+            title = parse_title(block.text)
+            if title is not None and title.unit and title.separated and title.name:
+                starts.append((position, block, title))
+    if len({title.id for _, _, title in starts}) < 2:
+        return []
+    parts = [_item_part(document, document.blocks, starts, number) for number in range(len(starts))]
+    return parts if know_each_other(document, parts) else []
 
 
 # -- numbered lists ---------------------------------------------------------------------------------------------
