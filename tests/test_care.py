@@ -544,6 +544,7 @@ def test_a_finished_phase_that_is_done_again_starts_from_what_it_made(desk: Desk
     desk.start(1)
     write(desk.ws, f="made")
     desk.end(1, Outcome.SUCCEEDED)
+    assert not list(desk.base.rglob("before*")), "its copies are of no use any more"
     desk.start(2)
     assert desk.f == "made"
 

@@ -53,7 +53,8 @@ class ClaimTable:
     """Claims as numbers. Phases and resources are numbered from 0, phases in the order they were given.
 
     `claims[p]` lists (resource, exclusive) of phase p; `meeting[r]` lists the resources that can touch r, itself
-    first.
+    first. Two phases get along in a pool of several places, so it does not meet itself: on paper its places are not
+    counted.
     """
 
     resources: tuple[Resource, ...]
@@ -88,7 +89,8 @@ def _meeting(resources: list[Resource]) -> tuple[tuple[int, ...], ...]:
 
     Folders come before what lies in them and patterns come last: so nobody but a pattern has to look below itself.
     """
-    meeting: list[list[int]] = [[number] for number in range(len(resources))]
+    alone = [Claim(resource) for resource in resources]
+    meeting = [[number] if claim.collides(claim) else [] for number, claim in enumerate(alone)]
     index: ClaimIndex[int] = ClaimIndex()
     for number in sorted(range(len(resources)), key=lambda number: _outside_in(resources[number])):
         claims = (Claim(resources[number]),)
