@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format lint types imports cover lock bench clean help
+.PHONY: demo test check format lint types imports cover chaos lock bench clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,10 +43,14 @@ cover: $(STAMP) ## tests with the coverage that the founding modules must have
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py,src/wavecrew/core/lock_registry.py'
 
+chaos: $(STAMP) ## the long form of the durability tests, about an hour; writes docs/fault-matrix.md
+	WAVECREW_CHAOS=long $(BIN)/python tests/chaos/report.py
+
 bench: $(STAMP) ## measure; see docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/analysis.py
 	$(BIN)/python benchmarks/corpus.py
+	$(BIN)/python benchmarks/locks.py 3
 
 lock: ## pin all dependencies again (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

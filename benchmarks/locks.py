@@ -34,7 +34,8 @@ Pair = tuple[Callable[[], object], Callable[[], object]]
 
 
 def wavecrew_lock(folder: Path) -> Pair:
-    from wavecrew.core.resource_manager import Grant, LockRegistry
+    from wavecrew.core.lock_registry import Grant
+    from wavecrew.core.resource_manager import LockRegistry
 
     registry = LockRegistry.open(folder)
     owner, claims = registry.owner(f"pid {os.getpid()}"), registry.claims(["file"])

@@ -84,6 +84,7 @@ def check_finished(world: World, *, done: bool = True) -> History:
         states = history.state.phase_states
         statuses = {name: str(found.status) for name, found in states.items()}
         assert all(found.satisfied for found in states.values()), f"I10: {statuses}"
+        assert history.state.end_time is not None, "I10: the end of the run is not on record"
         for name in (name for name in world.phases if statuses[name] == "COMPLETED"):
             for output in world.outputs(name):
                 made = world.workspace / output

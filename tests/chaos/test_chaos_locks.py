@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from chaos_actors import COVERS
 from chaos_sizes import times
-from chaos_world import PATIENCE, Coordinator, World, Zygote, world_of
+from chaos_world import PATIENCE, Coordinator, Phase, World, Zygote, until, world_of
 
-from wavecrew.core.resource_manager import LockRegistry
+from wavecrew.core.resource_manager import FileLock, LockRegistry
 
 TAKERS = 8
 KILLS_PER_SECOND = 10
@@ -154,6 +154,19 @@ def test_the_checker_sees_a_lock_table_that_is_broken(zygote: Zygote, broken: st
         stress.run(4)
         figure(grants=len(stress.grants), overlaps=len(overlaps(stress.grants)))
         assert overlaps(stress.grants)
+
+
+def test_bells_of_killed_waiters_are_taken_down_by_the_next_coordinator(zygote: Zygote) -> None:
+    with world_of(zygote, [Phase("alone")]) as world:
+        arguments: list[Any] = [str(world.workspace), str(world.base / "told" / "diary"), [["f", True]], 1]
+        with FileLock("f", workspace=world.workspace):
+            waiter = world.start(*arguments, str(world.workspace / "plan.json"), actor="take_in_turns")
+            bells = world.state / "bells"
+            until(lambda: bells.is_dir() and list(bells.iterdir()), "a bell")
+            waiter.kill()
+            assert list(bells.iterdir())
+        assert world.finish() == 0
+        assert not list(bells.iterdir())
 
 
 # -- nobody starves, judged by the order of grants -----------------------------------------------------------------

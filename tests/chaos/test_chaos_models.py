@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from wavecrew.core.liveness import ProcessIdentity
+from wavecrew.core.lock_registry import Grant
 from wavecrew.core.lock_table import Owner
-from wavecrew.core.resource_manager import Grant, LockRegistry
+from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.errors import IllegalTransitionError, LockTimeoutError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome

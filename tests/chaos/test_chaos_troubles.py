@@ -235,6 +235,7 @@ def test_the_pid_of_a_lost_attempt_may_belong_to_somebody_else(
         theirs = ProcessIdentity.of(foreigner.pid)
         for name, ticks in (("a", theirs.ticks), ("b", theirs.ticks + 1)):
             (world.attempt(name) / "started").write_text(json.dumps({"pid": theirs.pid, "ticks": ticks}))
+        assert [shim_pid(world.attempt(name)) for name in "ab"] == [theirs.pid, None]
         (world.workspace / "go").touch()
         assert world.finish() == 0, world.started[-1].told
         check_finished(world)
