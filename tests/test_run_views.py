@@ -40,6 +40,7 @@ from run_stories import (
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome, from_record
 from wavecrew.models.execution_state import ExecutionState, evolve, replay
+from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.views.run_history import History
 from wavecrew.views.run_jsonl import json_lines
 from wavecrew.views.run_live import LiveView
@@ -230,7 +231,7 @@ def test_a_good_run_in_plain_lines() -> None:
         "00:06.0 start  05 stats attempt=1",
         "00:06.0 start  06 fuzz attempt=1",
     ]
-    assert plain(good_run())[-1] == "00:23.0 done   passed=10 failed=0 blocked=0 wall=23.0s work=40.0s ratio=1.74"
+    assert plain(good_run())[-1] == "00:23.0 done   passed=10 failed=0 wall=23.0s work=40.0s ratio=1.74"
 
 
 def test_what_goes_wrong_in_plain_lines() -> None:
@@ -280,7 +281,7 @@ def test_kept_reset_and_stopped_in_plain_lines() -> None:
     lines = plain([*events, stop(2), reset(3, "a", reason="again")])
     assert lines[1] == "00:00.0 keep   a from=11aa"
     assert lines[-2] == (
-        "00:02.0 stop   run reason=SIGINT passed=0 failed=0 blocked=0 kept=1 open=1 wall=2.0s work=1.0s ratio=0.50"
+        "00:02.0 stop   run reason=SIGINT passed=0 failed=0 kept=1 open=1 wall=2.0s work=1.0s ratio=0.50"
     )
     assert lines[-1] == "00:03.0 reset  a by=ann again"
 
@@ -293,7 +294,7 @@ def test_a_run_that_is_taken_up_counts_its_time_from_zero_and_its_work_from_the_
         state = evolve(state, event)
         lines += view.event([event], state)
     assert lines[0] == "00:00.0 resume 3f2a done=1/2 jobs=3"
-    assert lines[-1] == "00:06.0 done   passed=2 failed=0 blocked=0 wall=10.0s work=10.0s ratio=1.00"
+    assert lines[-1] == "00:06.0 done   passed=2 failed=0 wall=10.0s work=10.0s ratio=1.00"
 
 
 def test_heartbeat() -> None:
@@ -331,7 +332,7 @@ def test_the_end_shows_each_failure_once_with_the_end_of_its_log_and_what_to_do(
 def test_the_end_of_runs_without_a_failed_attempt() -> None:
     assert final_lines(seen(good_run(), 23), {}) == ["next: wavecrew report"]
     stopped = [*opening(phase("a")), stop(1)]
-    assert final_lines(seen(stopped, 1), {}) == ["next: wavecrew run (goes on with it)"]
+    assert final_lines(seen(stopped, 1), {}) == ["next: wavecrew run"]
     refused = [*opening(phase("a")), ev.PhaseRefused(at=T0, phase="a", cause=Cause.LOCK, detail="")]
     lines = final_lines(seen(refused, 1), {})
     assert lines[1:3] == ["failed a: a lock could not be had", "  (it was never started, so it has no log)"]
@@ -417,7 +418,7 @@ def test_status_of_a_run_whose_coordinator_is_gone() -> None:
         "  its coordinator (pid 4711 on box) is gone; nothing is lost, and `wavecrew run`",
         "  goes on with it",
     ]
-    assert lines[-1] == "next: wavecrew logs 05 · wavecrew run (goes on with it)"
+    assert lines[-1] == "next: wavecrew logs 05 · wavecrew run"
 
 
 def test_status_says_that_time_is_unknown_and_that_a_run_is_paused_or_stopped() -> None:
@@ -856,3 +857,15 @@ def test_looking_at_a_run_does_not_load_the_terminal_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_many_kept_phases_are_one_line() -> None:
+    phases = tuple(PhaseInfo(f"{number:02}", f"part {number}") for number in range(30))
+    opened = ev.RunStarted(
+        at=T0, run="r2", plan_name="p", plan_path="p", plan_digest="d" * 16, phases=phases, settings={}
+    )
+    kept = [ev.PhaseKept(at=T0, phase=one.id, from_run="r1") for one in phases]
+    lines = PlainView().event([opened, *kept], replay([opened, *kept]))
+    assert [line for line in lines if "keep" in line] == ["00:00.0 keep   30 phases from=r1"]
+    few = PlainView().event([opened, *kept[:3]], replay([opened, *kept[:3]]))
+    assert sum("keep" in line for line in few) == 3

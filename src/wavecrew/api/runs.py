@@ -13,8 +13,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -124,16 +124,19 @@ class PreparedRun:
         text = f"{self.request.plan.digest} {command} {self.variables_from_project}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
-    def execute(self, observe: Observer = lambda events, state: None) -> ExecutionState:
+    def execute(
+        self,
+        observe: Observer = lambda events, state: None,
+        on_signal: Callable[[str], None] = lambda name: None,
+    ) -> ExecutionState:
         """Do it. `observe` is told all events after they were recorded. Ctrl-C and TERM end the agents and leave a
-        state that can be continued; the state then has a `stop_reason`.
+        state that can be continued; the state then has a `stop_reason`. `on_signal` is told their names.
 
         Raises RunBusyError when another coordinator is in charge of this run.
         """
         with self.workspace.open_store() as store:
             if not self.taken_up:
-                self._open_history(store)
-                observe(self.events, self.state)
+                observe(self._open_history(store), self.state)
             engine = Engine(
                 store=store,
                 registry=LockRegistry(store, self.workspace.folder),
@@ -144,18 +147,25 @@ class PreparedRun:
                 observe=observe,
                 opening=partial(_ask_again, self.workspace.folder) if self.taken_up else lambda state: (),
             )
-            return asyncio.run(_with_signals(engine))
+            return asyncio.run(_with_signals(engine, on_signal))
 
-    def _open_history(self, store: Store) -> None:
-        plan = self.request.plan
+    def _open_history(self, store: Store) -> tuple[Event, ...]:
+        """Begin the run now: since it was prepared, somebody may have thought for long about whether to agree."""
+        plan, now = self.request.plan, time.time()
+        events = tuple(replace(event, at=now) for event in self.events)
         key = _plan_key(self.workspace, plan)
-        store.create_run(self.run, at=time.time(), plan=key, digest=plan.digest, events=self.events, after=self.newest)
+        store.create_run(self.run, at=now, plan=key, digest=plan.digest, events=events, after=self.newest)
+        return events
 
 
-async def _with_signals(engine: Engine) -> ExecutionState:
+async def _with_signals(engine: Engine, on_signal: Callable[[str], None]) -> ExecutionState:
+    def stop(name: str) -> None:
+        engine.stop(name)
+        on_signal(name)
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, engine.stop, signal.Signals(number).name)
+        loop.add_signal_handler(number, stop, signal.Signals(number).name)
     return await engine.run()
 
 

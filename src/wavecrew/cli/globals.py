@@ -48,10 +48,15 @@ class Globals:
         )
 
     def plan(self, workspace: Workspace, given: str | None) -> Plan:
-        """The plan that was named, or the configured one; both count from the folder the user stands in."""
+        """The plan that was named, counted from where the user stands, or the configured one, from there or from the
+        workspace."""
         from wavecrew.api.plans import load_plan
 
-        return load_plan(self.directory / given if given else shortened(workspace.loaded.plan_path))
+        if given:
+            return load_plan(self.directory / given)
+        default = workspace.loaded.plan_path
+        from_above = workspace.folder / workspace.loaded.config.plan
+        return load_plan(shortened(from_above if from_above.exists() and not default.exists() else default))
 
     @property
     def may_ask(self) -> bool:
@@ -155,11 +160,12 @@ def with_globals(command: _F) -> _F:
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 
-def echo(text: str = "", *, err: bool = False) -> None:
+def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
     """Print text; characters that the terminal cannot show are replaced rather than fatal."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, errors="replace").decode(encoding, errors="replace"), err=err)
+    shown = f"{text}{end}".encode(encoding, errors="replace").decode(encoding, errors="replace")
+    click.echo(shown, err=err, nl=False)
 
 
 def echo_json(data: Mapping[str, Any] | list[Any]) -> None:

@@ -160,7 +160,7 @@ def _write(piece: bytes, *, raw: bool) -> None:
     if raw:
         sys.stdout.buffer.write(piece)
     else:
-        click.echo(clean(piece.decode("utf-8", errors="replace")), nl=False)
+        echo(clean(piece.decode("utf-8", errors="replace")), end="")
 
 
 @click.command()

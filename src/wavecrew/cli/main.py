@@ -22,7 +22,7 @@ from wavecrew.cli.globals import Globals, echo, with_globals
 from wavecrew.errors import ExitCode, PlanError, PreflightError, WavecrewError
 
 _COMMANDS = {
-    "init": ("setup", "Make a first plan, a configuration and an ignore file."),
+    "init": ("setup", "Write a first plan and a configuration."),
     "check": ("plan", "Look for faults in a plan."),
     "plan": ("plan", "Show waves, critical path, conflicts and how many agents are of use."),
     "explain": ("plan", "Explain a phase or a code such as WC104."),
@@ -150,7 +150,11 @@ def _run() -> int:
             return _crash(error)
         if error.errno in _NO_SPACE:  # what is left to flush may be what has no room
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        fix = "free some" if error.errno in _NO_SPACE else "look at the disk and at the limits (ulimit -a), then go on"
+        fix = (
+            "free some space"
+            if error.errno in _NO_SPACE
+            else "look at the disk and at the limits (ulimit -a), then go on"
+        )
         _print(PreflightError(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", fix=fix))
         return ExitCode.PREFLIGHT
     except Exception as error:

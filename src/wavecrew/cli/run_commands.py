@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +16,7 @@ from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity
 if TYPE_CHECKING:
     from wavecrew.api.runs import PreparedRun
     from wavecrew.api.workspace import Workspace
+    from wavecrew.cli.screens import Screen
     from wavecrew.core.jobs import Prepared
     from wavecrew.models.execution_state import ExecutionState
     from wavecrew.models.plan import Plan
@@ -56,14 +59,15 @@ def run(
 
     workspace, found = _workspace_and_plan(settings, plan, flags)
     prepared = prepare_run(workspace, RunRequest(found, only, start, until, force))
-    for finding in found.diagnostics:
-        if finding.severity is Severity.WARNING and not settings.quiet:
-            echo(f"warning[{finding.code}]: {finding.message}", err=True)
+    if not prepared.taken_up and not settings.quiet:
+        for finding in found.diagnostics:
+            if finding.severity is Severity.WARNING:
+                echo(fill(f"warning[{finding.code}]: {finding.message}", 80, subsequent_indent="  "), err=True)
     if dry_run:
         show_jobs(prepared, as_json=settings.json)
         return ExitCode.OK
-    if prepared.nothing_to_do and not prepared.events:
-        echo(f"nothing to do: run {prepared.run} of this plan is complete · start afresh with: wavecrew run --force")
+    if prepared.nothing_to_do:
+        echo(f"nothing to do: run {prepared.newest} of this plan has done it · start afresh with: wavecrew run --force")
         return ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     if detach:
@@ -115,9 +119,15 @@ def execute(prepared: PreparedRun, settings: Globals) -> int:
 
     ui = "jsonl" if settings.json and prepared.config.ui == "auto" else prepared.config.ui
     with screen_for(ui, prepared, color=settings.wants_color()) as screen:
-        state = prepared.execute(screen.observe)
+        state = prepared.execute(screen.observe, partial(_tell_stop, prepared, screen))
         screen.finish(state)
     return exit_code(state)
+
+
+def _tell_stop(prepared: PreparedRun, screen: Screen, name: str) -> None:
+    """Ending takes a moment; say so, or people will press harder."""
+    cause = "Ctrl-C" if name == "SIGINT" else name
+    screen.note(f"stopping ({cause}): agents have {prepared.config.grace_seconds:g} s; once more ends them at once")
 
 
 def exit_code(state: ExecutionState) -> int:

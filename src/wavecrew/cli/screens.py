@@ -37,6 +37,9 @@ class Screen(Protocol):
     def finish(self, state: ExecutionState) -> None:
         """The run is over."""
 
+    def note(self, text: str) -> None:
+        """Something to be said that is not part of the history."""
+
 
 @contextmanager
 def screen_for(ui: str, prepared: PreparedRun, *, color: bool) -> Iterator[Screen]:
@@ -93,6 +96,10 @@ class _Sturdy:
         with _output_may_fail():
             self._inner.finish(state)
 
+    def note(self, text: str) -> None:
+        with _output_may_fail():
+            self._inner.note(text)
+
 
 @contextmanager
 def _output_may_fail() -> Iterator[None]:
@@ -109,6 +116,9 @@ class _Silent:
         """Nothing is shown."""
 
     def finish(self, state: ExecutionState) -> None:
+        """Nothing is shown."""
+
+    def note(self, text: str) -> None:
         """Nothing is shown."""
 
 
@@ -129,6 +139,9 @@ class _JsonLines:
 
     def finish(self, state: ExecutionState) -> None:
         """The last event has said it."""
+
+    def note(self, text: str) -> None:
+        echo(text, err=True)
 
 
 class _Plain:
@@ -158,6 +171,10 @@ class _Plain:
     def finish(self, state: ExecutionState) -> None:
         with self._guard:
             self._print(self._view.end(state, time.time(), failed_logs(self._prepared, state)))
+
+    def note(self, text: str) -> None:
+        with self._guard:
+            self._print([text])
 
     @staticmethod
     def _print(lines: Sequence[str]) -> None:
@@ -200,6 +217,10 @@ class _Live:
             lines = self._view.end(failed_logs(self._prepared, state))
         for line in lines:
             echo(line)
+
+    def note(self, text: str) -> None:
+        with self._guard:
+            self._view.note(text)
 
 
 def failed_logs(prepared: PreparedRun, state: ExecutionState) -> Mapping[str, str]:

@@ -49,13 +49,16 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the shim recorded: exit code (negative for a signal), the cause of a failure, and the step it came from."""
+    """What the shim recorded: exit code (negative for a signal), the cause of a failure, and the step it came from,
+    counted from 1."""
 
     code: int
     cause: str
     title: str
     detail: str
     strays: int
+    step: int = 1
+    of: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ def read_result(folder: Path) -> Result | None:
             str(record["title"]),
             str(record["detail"]),
             int(record["strays"]),
+            int(record.get("step", 0)) + 1,
+            int(record.get("of", 1)),
         )
     except (KeyError, TypeError, ValueError):
         raise StoreError(f"{folder / 'exit'} is no result of ours") from None

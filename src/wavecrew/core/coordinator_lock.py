@@ -14,23 +14,27 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.core.liveness import is_locked
-from wavecrew.errors import RunBusyError
+from wavecrew.errors import RunBusyError, StoreError
 
 _TRIES: Final = 10
 _PAUSE_SECONDS: Final = 0.02
 
 
 class CoordinatorLock:
-    """`with CoordinatorLock(folder_of_the_run):` raises RunBusyError, naming the holder, if somebody is in charge."""
+    """`with CoordinatorLock(folder_of_the_run):` raises RunBusyError, naming the holder, if somebody is in charge,
+    and StoreError where the folder cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._descriptor = -1
 
     def __enter__(self) -> CoordinatorLock:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / "coordinator"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}", fix="make the folder writable") from None
         if not self._flock():
             holder = os.read(self._descriptor, 200).decode(errors="replace").strip()
             os.close(self._descriptor)

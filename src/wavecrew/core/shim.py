@@ -122,7 +122,7 @@ class Attempt:
             result = self._step(number, step)
             if result["code"] != 0 or result["cause"]:
                 break
-        result.update(strays=self.strays, at=time.time())
+        result.update(strays=self.strays, of=len(steps), at=time.time())
         publish(self.folder, "exit", result, sync=True)
 
     def _step(self, number: int, step: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from wavecrew.models.execution_state import ExecutionState
 
 MAX_LOSSES: Final = 3
 """How often a phase may die without a result before it is given up."""
+_TITLE_WIDTH: Final = 32
 _CAUSES: Final = {cause.value: cause for cause in Cause}
 
 
@@ -120,8 +121,14 @@ def cancelled(ended: ev.AttemptEnded, by: str) -> ev.AttemptEnded:
 def _told(result: Result) -> str:
     """Why an attempt failed, in one line for people."""
     if result.cause == "timeout":
-        return f"its time limit passed during: {result.title}"
+        return f"its time limit passed during: {_cut(result.title)}"
     if result.cause == "start":
         return result.detail
     code = f"signal {-result.code}" if result.code < 0 else f"exit code {result.code}"
-    return f"{code} from: {result.title}"
+    if result.of <= 1:
+        return code
+    return f"{code} in step {result.step} of {result.of}: {_cut(result.title)}"
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= _TITLE_WIDTH else f"{title[: _TITLE_WIDTH - 1]}…"

@@ -108,6 +108,11 @@ class LiveView:
         self._now, self._progress = now, progress
         self._draw()
 
+    def note(self, text: str) -> None:
+        """Print a line above the region."""
+        if self._console is not None:
+            self._console.print(text, markup=False, highlight=False)
+
     def stop(self) -> None:
         """Give the terminal back; one line that sums up the run stays. May be called twice, and without `start`."""
         if self._live is None:

@@ -22,6 +22,7 @@ from wavecrew.views.terminal_text import cells, one_line, tail
 TAIL_LINES = 20
 """How many log lines of a failed phase are shown at the end."""
 _TAILS = 10
+_KEPT_LINES = 10
 
 
 class PlainView:
@@ -42,7 +43,13 @@ class PlainView:
         if events and self._started_at is None:
             self._started_at = events[0].at
         start = self._started_at or 0.0
+        kept = [event for event in events if isinstance(event, ev.PhaseKept)]
+        if len(kept) > _KEPT_LINES:  # a line for each would push what matters off the screen
+            events = [event for event in events if not isinstance(event, ev.PhaseKept)]
         lines = [line for event in events for line in lines_for(event, state, start, history=self._history)]
+        if len(kept) > _KEPT_LINES:
+            runs = listed(tuple(dict.fromkeys(event.from_run for event in kept)))
+            lines.append(f"{clock(kept[0].at - start)} {'keep':<6} {len(kept)} phases from={runs}")
         return lines + (self._hold(state, events[-1].at, start) if events else [])
 
     def _hold(self, state: ExecutionState, now: float, start: float) -> list[str]:
@@ -177,10 +184,14 @@ def _totals(summary: Summary) -> str:
     words = [
         f"passed={counts[Standing.PASSED]}",
         f"failed={counts[Standing.FAILED]}",
-        f"blocked={counts[Standing.BLOCKED]}",
     ]
     left = sum(counts[standing] for standing in (Standing.READY, Standing.TO_COME))
-    others = {"kept": counts[Standing.KEPT], "skipped": counts[Standing.SKIPPED], "open": left}
+    others = {
+        "blocked": counts[Standing.BLOCKED],
+        "kept": counts[Standing.KEPT],
+        "skipped": counts[Standing.SKIPPED],
+        "open": left,
+    }
     words += [f"{word}={number}" for word, number in others.items() if number]
     words += [f"missing={len(summary.missing)}"] if summary.missing else []
     words += [f"retries={summary.retries}"] if summary.retries else []
@@ -258,7 +269,7 @@ def next_lines(summary: Summary, width: int | None = None) -> list[str]:
         commands.append(f"wavecrew logs {_argument(failed[0].id)}")
     match summary.status:
         case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
-            commands.append("wavecrew run" if summary.status is RunStatus.FAILED else "wavecrew run (goes on with it)")
+            commands.append("wavecrew run")
         case RunStatus.RUNNING:
             commands += ["wavecrew continue"] if summary.paused_by else []
             commands += [f"wavecrew logs {_argument(row.id)}" for row in summary.of(Standing.RUNNING)[:1]]
@@ -275,4 +286,5 @@ def next_lines(summary: Summary, width: int | None = None) -> list[str]:
 
 
 def _argument(phase: str) -> str:
-    return quote(one_line(phase))
+    word = quote(one_line(phase))
+    return f"-- {word}" if phase.startswith("-") else word
