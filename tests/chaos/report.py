@@ -37,7 +37,7 @@ def united(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for record in records:
         name = record.pop("test")
         base, _, parameter = name.partition("[")
-        key = base if parameter.rstrip("]").isdigit() else name
+        key = base if parameter.rstrip("]").rpartition("-")[2].isdigit() else name
         mine = found.setdefault(key, {})
         for field, value in record.items():
             if isinstance(value, dict):
