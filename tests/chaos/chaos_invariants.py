@@ -186,10 +186,11 @@ def _executions(world: World, history: History) -> None:
 def _evidence(world: World, history: History) -> None:
     for said in sorted((world.base / "said").iterdir()):
         phase, _, attempt = said.name.rpartition(".")
+        told = said.read_bytes().splitlines()  # before the log, because the agent may be at work right now
         log = world.attempt(phase, int(attempt)) / "log"
         text = log.read_bytes() if log.exists() else b""
         lines = iter(text.splitlines())  # a shell may remark between them that somebody killed its child
-        lost = [line for line in said.read_bytes().splitlines() if line not in lines]
+        lost = [line for line in told if line not in lines]
         assert not lost, f"I7: the log of {said.name} lacks {lost}: {text!r}"
     for event in history.events:
         if isinstance(event, ev.AttemptEnded) and event.outcome is Outcome.SUCCEEDED:
