@@ -14,6 +14,7 @@ from wavecrew.plans.codes import READING_CODES
 from wavecrew.plans.reader import read_plan
 
 _PLANS = Path(__file__).parent / "plans"
+_ORDINARY = Path(__file__).parent / "ordinary"
 
 
 def single(tmp_path: Path, text: str, name: str = "plan.md") -> Plan:
@@ -220,6 +221,12 @@ def test_documents_beside_the_tests(name: str) -> None:
 
 def test_every_document_beside_the_tests_is_tried() -> None:
     assert {path.name for path in _PLANS.iterdir()} == {*_EXPECTED, "expected.json"}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in _ORDINARY.iterdir()))
+def test_ordinary_documents_are_no_plans(name: str) -> None:
+    with pytest.raises(PlanError):
+        read_plan(_ORDINARY / name)
 
 
 def test_headings_in_fences_are_no_phases(tmp_path: Path) -> None:

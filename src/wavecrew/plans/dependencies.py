@@ -9,12 +9,12 @@ What it does not know: which phases exist; a reference is only what the words sa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from wavecrew.plans.dependency_tokens import TOKEN, VERSION, tokens
+from wavecrew.plans.dependency_tokens import TOKEN, VERSION, listed_phases, tokens
 from wavecrew.plans.dependency_words import (
     ALL,
     AMOUNTS,
@@ -103,9 +103,11 @@ class _Found:
 
 def parse_dependencies(text: str, *, identifiers: bool = False) -> Dependencies:
     """What a short text says. With `identifiers` (an entry of a list in front matter) a single word is an id."""
+    if (plain := listed_phases(text)) is not None:
+        return Dependencies(tuple(Reference(number, unit=unit) for unit, number in plain))
     text = _prepared(text[:_LONGEST])
     found = _Found()
-    if text.strip() in DASH_ONLY:
+    if text.strip() in DASH_ONLY and not (identifiers and text.strip() == "x"):  # a phase may well be called x
         return Dependencies(none=True)
     if _is_identifier(text) and (identifiers or text.casefold().endswith(".md")):
         return _identified(text.strip())
@@ -195,7 +197,8 @@ def _closing(text: str, start: int) -> int:
 
 
 def _holds_list(text: str) -> bool:
-    """Whether a text is nothing but references: `1-4`, `Phase 2`, `#3, #5`."""
+    """Whether a (not too long) text is nothing but references: `1-4`, `Phase 2`, `#3, #5`."""
+    text = text[:400]
     rest = TOKEN.sub(
         lambda found: "" if found.lastgroup in ("unit", "id", "compact", "version") else found.group(), text
     )
@@ -237,15 +240,17 @@ def _read_clause(clause: str, found: _Found, *, is_first: bool) -> None:
     if not is_first and ASIDE.search(clause):
         return
     first_switch = switches[0][0] if switches else len(clause)
-    scan = _Scan(found, _is_pure(clause))
-    for kind, value, start in tokens(clause):
+    pieces = list(tokens(clause))
+    pure = _is_pure(pieces)
+    scan = _Scan(found, pure)
+    for kind, value, start in pieces:
         while switches and switches[0][0] <= start:
             scan.turn(switches.pop(0)[1])
         scan.take(kind, value)
     scan.flush()
     if len(found.references) + len(found.soft) + len(found.excepted) == before or found.excepted:
         _read_words(clause, clause[:first_switch], found)
-    elif not _is_pure(clause):
+    elif not pure:
         _read_names_beside(clause[:first_switch], found)
 
 
@@ -264,11 +269,10 @@ def _comma_ends(clause: str, marked: bool) -> Iterator[int]:
         yield from (match.end() for match in NEW_THOUGHT.finditer(clause))
 
 
-def _is_pure(clause: str) -> bool:
+def _is_pure(pieces: Sequence[tuple[str, str, int]]) -> bool:
     """Whether a clause is a bare list of ids: `1, 2 and 4`."""
     return all(
-        kind in ("unit", "id", "compact", "joint", "span", "slug") or value == _SOFT_MARK
-        for kind, value, _ in tokens(clause)
+        kind in ("unit", "id", "compact", "joint", "span", "slug") or value == _SOFT_MARK for kind, value, _ in pieces
     )
 
 

@@ -48,3 +48,21 @@ def tokens(text: str) -> Iterator[tuple[str, str, int]]:
         ):
             kind = "slug"
         yield kind, value, found.start()
+
+
+_PLAIN: Final = re.compile(r"([A-Za-z]{3,16}) (\d{1,6}(?:\.\d{1,4})?)")
+
+
+def listed_phases(text: str) -> list[tuple[str, str]] | None:
+    """`Phase 1, Phase 2` as (unit, number): what most texts are, and found without the pattern for all of them."""
+    if len(text) > 200:
+        return None
+    found: list[tuple[str, str]] = []
+    for piece in text.split(", "):
+        match = _PLAIN.fullmatch(piece)
+        unit = UNITS.get(match.group(1).casefold()) if match else None
+        if match is None or unit is None:
+            return None
+        if (unit, match.group(2)) not in found:
+            found.append((unit, match.group(2)))
+    return found

@@ -70,7 +70,7 @@ class Index:
             head = draft.name.partition(cut)[0].strip() if cut in draft.name else ""
             entries += [(self.names, slug(head))] if len(head) > 3 else []
         if runs[0].isdigit():
-            entries += [(self.short, loose_id(f"{letters}{draft.id}")) for letters in _SHORT_UNITS.get(draft.unit, ())]
+            entries += [(self.short, f"{letters}-{'-'.join(runs)}") for letters in _SHORT_UNITS.get(draft.unit, ())]
         title = parse_title(draft.name)
         if title is not None and title.unit:
             self.stories |= {draft.id} if title.unit == "story" else set()
@@ -161,8 +161,12 @@ class Index:
         found = self.loose.get(loose_id(whole), [])
         return found if len(found) == 1 and len(natural_key(found[0])) == len(natural_key(whole)) else []
 
+    def _spelled(self, text: str) -> str:
+        """`P1` as the id that it stands for, if it is none itself."""
+        return text if loose_id(text) in self.loose else self.short.get(loose_id(text), [text])[0]
+
     def _span(self, reference: Reference, draft: Draft) -> list[str]:
-        first, last = reference.text, reference.last
+        first, last = (self._spelled(end) for end in (reference.text, reference.last))
         if not any(character.isalpha() for character in last):  # `T001-003`
             last = f"{''.join(c for c in first if c.isalpha())}{last}" if first[:1].isalpha() else last
         if natural_key(last) < natural_key(first):
@@ -232,9 +236,9 @@ _TRAILING: Final = words(
 
 
 _SHORT_UNITS: Final = {
-    "phase": ("P", "Ph", "Phase"), "milestone": ("M", "MS"), "stage": ("S",), "step": ("S",), "task": ("T",),
-    "sprint": ("S", "SP"), "epic": ("E",), "wave": ("W",), "workstream": ("WS",), "package": ("WP", "AP"),
-    "iteration": ("I", "IT"), "story": ("US",), "part": ("P",), "increment": ("I",), "batch": ("B",),
+    "phase": ("p", "ph", "phase"), "milestone": ("m", "ms"), "stage": ("s",), "step": ("s",), "task": ("t",),
+    "sprint": ("s", "sp"), "epic": ("e",), "wave": ("w",), "workstream": ("ws",), "package": ("wp", "ap"),
+    "iteration": ("i", "it"), "story": ("us",), "part": ("p",), "increment": ("i",), "batch": ("b",),
 }  # fmt: skip
 
 

@@ -314,6 +314,7 @@ def _cells(line: str) -> tuple[str, ...]:
 
 # -- short texts ------------------------------------------------------------------------------------------------
 
+_MARKED: Final = re.compile(r"[\[*_~`]")
 _EMPHASIS: Final = re.compile(r"\*{1,3}|(?<![\w/.])_{1,3}(?=\w)|(?<=\w)_{1,3}(?![\w/.])")
 _STRUCK: Final = re.compile(r"~~[^~]{0,300}~~")
 _CHECKBOX: Final = re.compile(r"\[[ xX~/✓✔-]?\][ ]+")
@@ -323,7 +324,10 @@ _LONGEST: Final = 4000
 
 def plain_text(text: str, *, keep_code: bool = False) -> str:
     """A short text without emphasis, code marks, link targets, check boxes and what is struck out."""
-    text = without_checkbox(text[:_LONGEST].strip())
+    text = text[:_LONGEST].strip()
+    if not _MARKED.search(text):
+        return text
+    text = without_checkbox(text)
     if "[" in text:
         text = _LINK.sub(r"\1", text)
     if "~~" in text:

@@ -110,7 +110,7 @@ def _may_be_title(text: str) -> bool:
 
 
 def _unit_first(text: str) -> Title | None:
-    for word in _CJK_UNITS:
+    for word in () if text[:1].isascii() else _CJK_UNITS:
         if text.startswith(word):
             return _with_id(UNITS[word], text[len(word) :].lstrip(" #"))
     if text.casefold().startswith(("user story ", "work package ")):
@@ -354,12 +354,16 @@ _RUNS: Final = re.compile(r"\d+|[^\d\W_]+")
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sorting key in which numbers count as numbers: 9, 9a, 9b, 10, 10.1, 11, 11-polish."""
+    if text.isascii() and text.isdigit() and len(text) < 20:
+        return ((0, int(text), ""),)
     runs = _RUNS.findall(text.casefold()[:200])
     return tuple((0, int(run), "") if run.isdigit() and run.isascii() else (1, 0, run) for run in runs)
 
 
 def loose_id(text: str) -> str:
     """An id for comparing: case, leading zeros, and the kind of separator do not count."""
+    if text.isascii() and text.isdigit():
+        return text[:200].lstrip("0") or "0"
     runs = _RUNS.findall(text.casefold()[:200])
     return "-".join((run.lstrip("0") or "0") if run.isdigit() else run for run in runs)
 

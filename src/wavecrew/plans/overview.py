@@ -30,8 +30,8 @@ _ID_COLUMNS: Final = frozenset(
     {"#", "no", "no.", "nr", "id", "number", "序号", "번호", "num", "№", "wbs", "key", "ref", "code", ""}
 )
 _NAME_COLUMNS: Final = words(
-    "name title activity work item description focus goal summary deliverable what 名称 标题 내용 이름 内容 目标 titel nom"
-    " nombre"
+    "name title activity work item description focus goal summary deliverable what 名称 标题 내용 이름 内容 目标 titel"
+    " nom nombre"
 )
 _WORKING_UNITS: Final = frozenset(
     word for word, unit in UNITS.items() if unit in ("phase", "milestone", "stage", "step", "task", "sprint", "epic")

@@ -191,7 +191,7 @@ def _from_document(document: Document, findings: Findings) -> _Raw | None:
     if len(parts) > MAX_PHASES:
         message = f"more than {MAX_PHASES:,} phases; the rest was left out"
         findings.add("WC112", Severity.ERROR, message, Place(document.shown), "cut the plan into several documents")
-    said = remarks(document.shown, document.blocks, [(part.start, part.end) for part in parts])
+    said = remarks(document.shown, document.blocks, [(part.start - 1, part.end) for part in parts])
     return _Raw(name, drafts, said)
 
 

@@ -78,9 +78,16 @@ def _bold_title(block: Text) -> Title | None:
     if title is None or not (listed or (title.separated and title.name) or rest.startswith((":", " -", " –", " —"))):
         return None
     name, notes = clean_name(title.name or rest.strip(" :-–—"))
-    remarks = tuple(part.rstrip(")") for part in rest.split("(")[1:])
-    remarks += (rest.strip(" :-–—"),) if "depend" in rest.casefold() and not remarks else ()
-    return Title(title.unit, title.id, name, title.suffix, (*title.notes, *notes, *remarks))
+    return Title(title.unit, title.id, name, title.suffix, (*title.notes, *notes, *_remarks(rest)))
+
+
+_CUT: Final = re.compile(r"[(（\[)）\];]|[ ](?:-|–|—)[ ]|\.[ ]")
+
+
+def _remarks(rest: str) -> tuple[str, ...]:
+    """What stands behind a title: `(3h) - depends on 1` is two remarks."""
+    pieces = (plain_text(piece.strip(" .:-–—")) for piece in _CUT.split(rest))
+    return tuple(piece for piece in pieces if piece)
 
 
 def _named_sections(document: Document) -> list[Part]:
@@ -141,8 +148,10 @@ def _numbered_items(document: Document) -> list[Part]:
     row = document.blocks
     for run in _runs(row):
         starts = [(at, block, _item_title(block)) for at, block in run]
+        if len(starts) < 2:
+            continue
         parts = [_item_part(document, row, starts, number) for number in range(len(starts))]
-        if len(parts) > 1 and _some_wait(parts, document) and know_each_other(document, parts):
+        if _some_wait(parts, document) and know_each_other(document, parts):
             return parts
     return []
 
@@ -183,6 +192,4 @@ def _item_title(block: Text) -> Title:
     else:
         cut = _REST.search(text)
         name, rest = (text[: cut.start()], text[cut.start() :]) if cut else (text, "")
-    pieces = (piece.strip(" .)）]") for piece in re.split(r"[(（\[)）\];]|[ ](?:-|–|—)[ ]|\.[ ]", rest))
-    notes = tuple(plain_text(piece.strip(" :-–—")) for piece in pieces if piece.strip(" :-–—"))
-    return Title("", block.number, clean_name(plain_text(name))[0], "", notes)
+    return Title("", block.number, clean_name(plain_text(name))[0], "", _remarks(rest))
