@@ -129,14 +129,15 @@ def test_who_follows_a_log_goes_on_after_a_cut(tmp_path: Path) -> None:
     assert next(reader) == b"a" * 1000
     log.write_bytes(b"a" * 500)  # its middle and its end are gone
     rest: list[bytes] = []
-    thread = threading.Thread(target=lambda: rest.extend(reader))
+    thread = threading.Thread(target=lambda: rest.extend(reader), daemon=True)
     thread.start()
-    seen = eventually(lambda: _position_of(log) == 500, "the reader to notice")
-    assert seen
-    with log.open("ab") as file:
-        file.write(b"new")
-    over.set()
-    thread.join(PATIENCE)
+    try:
+        eventually(lambda: _position_of(log) == 500, "the reader to notice")
+        with log.open("ab") as file:
+            file.write(b"new")
+    finally:
+        over.set()
+        thread.join(PATIENCE)
     assert b"".join(rest) == b"new"
 
 

@@ -54,4 +54,4 @@ def _stay_inside(file: BinaryIO) -> None:
     """A log with a limit becomes shorter when its middle is cut out; then go on at its end."""
     size = os.fstat(file.fileno()).st_size
     if file.tell() > size:
-        pass
+        file.seek(size)
