@@ -7,6 +7,7 @@ What it does not know: where the data came from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Final
@@ -130,6 +131,10 @@ def id_in(fields: Mapping[str, Node]) -> str:
     return ""
 
 
+_NOTED: Final = re.compile(r"[`(,:\[\]]|\s[-\u2013\u2014]+\s")
+"""Signs that an entry is more than a path: code marks, a note, a verb, a list."""
+
+
 class _Reader:
     """Reads the value of one key after the other into a draft."""
 
@@ -150,9 +155,9 @@ class _Reader:
             )
 
     def wrong(self, key: str, node: Node, wanted: str, fix: str) -> None:
-        self.findings.add(
-            "WC116", Severity.ERROR, f"`{shown(key)}` must be {wanted}", self.place(node), fix, (self.draft.id,)
-        )
+        given = f", and not {shown(node.text, 30)!r}" if node.text else ""
+        message = f"`{shown(key)}` must be {wanted}{given}"
+        self.findings.add("WC116", Severity.ERROR, message, self.place(node), fix, (self.draft.id,))
 
     # -- the keys
 
@@ -190,6 +195,9 @@ class _Reader:
 
     def outputs(self, key: str, node: Node) -> None:
         for text in self._texts(key, node):
+            if key in ("writes", "outputs") and node.items is not None and not _NOTED.search(text):
+                self.draft.add_paths(self.draft.outputs, [clean_path(text) or text])  # spaces and all
+                continue
             mention = read_paths(text)
             row = {Use.READS: self.draft.reads, Use.REMOVES: self.draft.locks}.get(
                 mention.use or Use.WRITES, self.draft.outputs

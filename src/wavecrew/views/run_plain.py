@@ -23,6 +23,7 @@ TAIL_LINES = 20
 """How many log lines of a failed phase are shown at the end."""
 _TAILS = 10
 _KEPT_LINES = 10
+_WIDTH = 80
 
 
 class PlainView:
@@ -85,7 +86,12 @@ def lines_for(event: Event, state: ExecutionState, started_at: float, *, history
     if told is None:
         return []
     verb, words = told
-    return [f"{clock(event.at - started_at)} {verb:<6} {words}".rstrip()]
+    moment = clock(event.at - started_at)
+    line = f"{moment} {verb:<6} {words}".rstrip()
+    counts, wall, times = line.partition(" wall=")
+    if wall and cells(line) > _WIDTH:  # many counts: the times get a line of their own
+        return [counts, f"{moment} {'time':<6}{wall}{times}"]
+    return [line]
 
 
 def _run_words(event: Event, state: ExecutionState, history: History | None) -> tuple[str, str] | None:
