@@ -47,7 +47,7 @@ def read_data_plan(path: Path, text: str, findings: Findings) -> DataPlan:
     except DataError as error:
         place = Place(place.file, error.line, error.column)
         raise PlanError(
-            f"this is no {path.suffix[1:].upper()}: {shown(error.reason, 160)}",
+            f"cannot be read as {path.suffix[1:].upper()}: {shown(error.reason, 160)}",
             place=place,
             fix="correct the text at this place",
         ) from None
@@ -105,8 +105,9 @@ def _entries(root: Node, place: Place, findings: Findings) -> list[tuple[str, No
                 place,
             )
         return [("", entry) for entry in tags[chosen]]
-    found = ", ".join(shown(key, 30) for key in list(fields)[:6]) or "no keys"
-    raise PlanError(f"there is no list of phases here; found {found}", place=place, fix=_FIX)
+    found = ", ".join(f"`{shown(key, 30)}`" for key in list(fields)[:6])
+    told = f"; its keys are {found}" if found else ""
+    raise PlanError(f"there is no list of `phases` here{told}", place=place, fix=_FIX)
 
 
 def _innermost(root: Node) -> Node:

@@ -36,6 +36,7 @@ _OTHERS: Final = words(
 _REPORTS: Final = words(
     "completed complete completion done report summary progress closeout retrospective finished results status"
 )
+_FIX_NAME: Final = "if it is one, call it for example phase-4-title.md"
 _NEUTRAL: Final = frozenset(
     {"phase", "phases", "plan", "project", "the", "of", "prd", "github", "issue", "task", "tasks", "implementation"}
 )
@@ -65,7 +66,7 @@ def sort_out(documents: Sequence[Document], findings: Findings, *, strict: bool 
     others = [document for document in documents if document not in kept]
     for document in others:
         if document not in phases and parse_file_name(document.stem) is not None and not strict:
-            findings.add("WC122", Severity.INFO, "no phase, by its name; left out", Place(document.shown, 1))
+            findings.add("WC122", Severity.INFO, "no phase, by its name; left out", Place(document.shown, 1), _FIX_NAME)
     return Kinds(tuple(kept), tuple(others))
 
 

@@ -18,6 +18,7 @@ from wavecrew.plans.dependencies import Dependencies, Reference
 from wavecrew.plans.draft import DependencyField, Draft, Findings, Statement, shown
 from wavecrew.plans.index import Index
 
+_FIX_EXTERNAL: Final = "if it is a phase, name it by its number or id, such as `Phase 2`"
 MAX_DEPENDENCIES: Final = 1_000_000
 
 
@@ -116,7 +117,12 @@ def _tell_soft(meaning: Dependencies, statement: Statement, index: Index, draft:
         named = ", ".join(wished[:5])
         message = f"{shown(statement.words)!r} is a wish and no dependency; phase {draft.id} does not wait for {named}"
         findings.add(
-            "WC120", Severity.INFO, message, statement.place, "write `Depends on:` if it must wait", (draft.id,)
+            "WC120",
+            Severity.INFO,
+            message,
+            statement.place,
+            "if it must wait, leave out words such as `ideally`",
+            (draft.id,),
         )
 
 
@@ -129,7 +135,7 @@ def _tell_externals(fields: Iterable[DependencyField], index: Index, draft: Draf
                 and (statement.meaning.references or statement.meaning.external)
             ):
                 message = f"{shown(statement.words)!r} names no phase; it is shown as an external prerequisite"
-                findings.add("WC119", Severity.INFO, message, statement.place, "", (draft.id,))
+                findings.add("WC119", Severity.INFO, message, statement.place, _FIX_EXTERNAL, (draft.id,))
 
 
 # -- phases -----------------------------------------------------------------------------------------------------

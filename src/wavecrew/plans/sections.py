@@ -253,7 +253,12 @@ def _add_step(draft: Draft, fence: Fence, findings: Findings) -> None:
     if len(marks) > 1 or (marks[0].startswith("file=") and not path):
         reason = "more than one of run, check and file=" if len(marks) > 1 else "no path behind file="
         findings.add(
-            "WC124", Severity.ERROR, f"a runbook block has {reason}", place, "write for example ```sh run", (draft.id,)
+            "WC124",
+            Severity.ERROR,
+            f"a runbook block has {reason}",
+            place,
+            "keep one of them, for example ```sh run",
+            (draft.id,),
         )
         return
     kind = StepKind.FILE if path else StepKind(marks[0])
