@@ -18,7 +18,7 @@ from wavecrew.core.jobs import Prepared
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
-from wavecrew.models.resources import Claim
+from wavecrew.models.resources import Claim, ResourceKind
 
 
 class AuditPolicy(StrEnum):
@@ -58,7 +58,7 @@ class Care:
     def before_start(self, state_folder: Path, run: str, one: Prepared) -> None:
         """Keep what the phase may write. If the attempt before this one was given up and nobody has touched what it
         left, start where it did. Raises OSError."""
-        if not self._put_back:
+        if not self._put_back or not _may_write_files(one.claims):
             return
         if one.attempt > 1:
             last = attempt_folder(state_folder, run, one.phase.id, one.attempt - 1)
@@ -70,9 +70,9 @@ class Care:
 
     def after_end(self, folder: Path, ended: ev.AttemptEnded) -> None:
         """While the locks are still held: put everything back if the attempt will be repeated. Raises OSError."""
-        if not self._put_back:
-            return
         claims = self._claims.get(ended.phase, ())
+        if not self._put_back or not _may_write_files(claims):
+            return
         if ended.outcome is Outcome.SUCCEEDED:
             restore.forget(folder)
         elif ended.outcome is Outcome.STOPPED or ended.retry_at is not None:
@@ -84,3 +84,8 @@ class Care:
         touched = restore.put_back(self._workspace, folder, claims)
         if touched and self._audit is not None:
             self._audit.know(touched)  # what we have put back is nobody's undeclared write
+
+
+def _may_write_files(claims: Iterable[Claim]) -> bool:
+    """Whether there can be anything to keep: for a phase that claims no file, its folder is not written to either."""
+    return any(claim.exclusive and claim.resource.kind is not ResourceKind.NAME for claim in claims)

@@ -258,6 +258,7 @@ class Engine:
     async def _settle(self, folders: Sequence[Path]) -> None:
         """Take in the ends of attempts. What left no result is swept first: no lock is freed without proof of death."""
         self._stage(*self._care.look(self._phase_of.values(), self._clock()))
+        ends: list[Event] = []
         for folder in folders:
             name = self._phase_of.get(folder)
             if name is None:
@@ -270,7 +271,8 @@ class Engine:
             with contextlib.suppress(OSError):  # a disk that refuses will say so again at the next start
                 self._care.after_end(folder, event)
             del self._phase_of[folder]
-            self._stage(event)
+            ends.append(event)
+        self._stage(*ends)  # at once, because each call copies the state
 
     async def _judge(self, folder: Path, name: str) -> ev.AttemptEnded | None:
         """How an attempt ended; None while something of it is still alive, which will be judged again."""
@@ -385,6 +387,7 @@ class Engine:
             return []
         now = self._clock()
         ready: list[Prepared] = []
+        starts: list[Event] = []
         queued: dict[str, int] = {}
         with self._store.transaction() as tx:
             ends = [event for event in self._staged if isinstance(event, ev.AttemptEnded)]
@@ -395,8 +398,8 @@ class Engine:
                     queued[one.phase.id] = grant
                 else:
                     ready.append(one)
-                    self._stage(self._started(one, grant, now))
-            self._stage(*waits)
+                    starts.append(self._started(one, grant, now))
+            self._stage(*starts, *waits)
             self._store.append(tx, self.run_id, self._staged, epoch=self._epoch)
         told, self._staged = self._staged, []
         self._locks.settle((one.phase.id for one in ready), queued)
