@@ -167,7 +167,8 @@ def _draft(key: str, node: Node, number: int, file: str, findings: Findings) -> 
     fill_from(draft, fields, findings)
     draft.unit = ""
     if not draft.name:
-        draft.name = draft.id
+        texts = (fields[key].text for key in ("task", "label", "summary", "goal", "objective") if key in fields)
+        draft.name = next((text.strip() for text in texts if text and text.strip() != draft.id), draft.id)
     details = fields.get("details")
     if details is not None and details.text:
         draft.description = f"{draft.description}\n\n{details.text.strip()}".strip()

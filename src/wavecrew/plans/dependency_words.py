@@ -17,7 +17,7 @@ NONE: Final = re.compile(
     r"(?:dependenc(?:y|ies)|prerequisites?|blockers?|phases?|tasks?|requirements)|independent|standalone|self-contained"
     r"|(?:can )?start(?:s)? (?:immediately|anytime|right away|now)|immediately|first phase|无|無|没有|沒有|不依赖"
     r"|없음|없다|무|なし|ナシ|特になし"
-    r"|keine?(?:r|n)?|aucune?|rien|ningun[oa]?|nada|nenhuma?|nessun[oa]?|нет|отсутствуют|ничего|unabhängig"
+    r"|keine?(?:r|n)?|geen|niets|aucune?|rien|ningun[oa]?|nada|nenhuma?|nessun[oa]?|нет|отсутствуют|ничего|unabhängig"
     r"|\[\])(?![\w/]|[ ]?\d)",
     re.IGNORECASE,
 )

@@ -25,17 +25,17 @@ _HOURS: Final = {
 _WORDS: Final = {
     "second": "s sec secs second seconds sekunde sekunden 秒 초",
     "minute": "m min mins minute minutes minuten minuto minutos minuti мин минута минуты минут 分 分钟 分鐘 分間 분",
-    "hour": "h hr hrs hour hours std stunde stunden personenstunden heure heures hora horas ora ore ч час часа часов"
+    "hour": "h hr hrs hour hours std stunde stunden personenstunden heure heures hora horas ora ore uur ч час часа часов"
     " 小时 小時 个小时 個小時 钟头 時間 시간",
     "day": "d day days workday workdays tag tage tagen arbeitstag arbeitstage pt jour jours día días dia dias giorno"
-    " giorni giornata giornate jornada jornadas journée journées pd md"
+    " giorni giornata giornate dagen dag jornada jornadas journée journées pd md"
     " personentag personentage manntag manntage"
     " день дня дней 天 日 个工作日 個工作日 工作日 人天 人日 営業日 일",
-    "week": "w wk wks week weeks woche wochen semaine semaines semana semanas settimana settimane нед неделя недели"
-    " недель"
+    "week": "w wk wks week weeks woche wochen weken semaine semaines semana semanas settimana settimane"
+    " нед неделя недели недель"
     " неделю 周 週 週間 个星期 個星期 星期 주 주일",
-    "month": "mo month months monat monate mois mes meses mês mese mesi месяц месяца месяцев 个月 個月 月 ヶ月 か月"
-    " 개월 달",
+    "month": "mo month months monat monate maand maanden mois mes meses mês mese mesi месяц месяца месяцев"
+    " 个月 個月 月 ヶ月 か月 개월 달",
 }
 _UNITS: Final = {word: _HOURS[unit] for unit, words in _WORDS.items() for word in words.split()}
 _FRACTIONS: Final = {"½": "0.5", "¼": "0.25", "¾": "0.75", "半": "0.5 "}

@@ -19,6 +19,8 @@ from wavecrew.plans.paths import Use, use_of
 from wavecrew.plans.trees import listed_paths
 
 _FILE_KINDS: Final = (Kind.WRITES, Kind.FILES, Kind.READS, Kind.REMOVES)
+_BARE_KINDS: Final = (Kind.DEPENDS, Kind.ESTIMATE, Kind.WRITES)
+_LONGEST_BARE: Final = 30
 MAX_ENTRIES: Final = 5_000
 _USE_KINDS = {Use.WRITES: Kind.WRITES, Use.READS: Kind.READS, Use.REMOVES: Kind.REMOVES}
 
@@ -135,6 +137,9 @@ class _Walk:
         if not text.opens and self._continues(text):
             return
         labelled = [(label, value, at, self._kind(label)) for label, value, at in fields_in(text.text)]
+        if not labelled and text.item and text.text[:1].isupper() and len(text.text) <= _LONGEST_BARE:
+            kind = kind_of(text.text)  # `- Dependencies` with the values in a list below it
+            labelled = [(text.text, "", 0, kind)] if kind in _BARE_KINDS else []
         if any(kind is not None for *_, kind in labelled):
             self._fields(text, labelled)
         elif self.current is not None and self._belongs(text, labelled):

@@ -13,6 +13,7 @@ from typing import Final
 
 from wavecrew.plans.dependencies import parse_dependencies
 from wavecrew.plans.markdown import without_checkbox
+from wavecrew.plans.notations import UNITS
 from wavecrew.plans.paths import use_of
 from wavecrew.plans.wordlists import words
 
@@ -44,6 +45,7 @@ _LABELS: Final = {
         前置; 前置任务; 前置阶段; 依赖阶段; 依赖于; 先决条件; 依賴; 前提; 前提条件; 依存; 依存関係; 依存フェーズ
         先行タスク; 前提フェーズ; 의존성; 의존; 의존 관계; 선행 조건; 선행 단계; 선행 작업; 전제 조건; 선행조건
         종속성; abhängig von; abhängigkeit; abhängigkeiten; hängt ab von; voraussetzung; voraussetzungen; benötigt
+        afhankelijk van; afhankelijkheden; afhankelijkheid; vereist; vereisten; geblokkeerd door
         baut auf; nach; vorgänger; setzt voraus; erfordert; bedingt durch
         dépend de; dépendance; dépendances; prérequis; pré-requis; après; nécessite
         bloqué par; depende de; dependencia; dependencias; prerrequisito; prerrequisitos; requisitos previos
@@ -57,6 +59,7 @@ _LABELS: Final = {
         est. duration; hours; total estimate; total time; total duration; total effort; expected duration
         expected time; time required; time needed; time budget; planned duration; planned effort; planned time
         work estimate; expected effort; eta; timebox; estimated completion time; estimated days; duration estimate
+        how long; takes; will take; time to complete; duur; schatting; geschatte tijd; geschatte duur; tijd
         level of effort; loe; time allocation; estimated timeline; timeline; length; 预计工期; 工期; 预计时间
         预估时间; 预计耗时; 估时; 耗时; 时间; 预计; 预估; 工作量; 预估工时; 预计工时; 工时; 估算; 预计用时; 時間
         時程; 預計時間; 예상 시간; 예상 작업량; 예상 기간; 소요 시간; 예상 소요 시간; 작업량; 기간; 예상 공수
@@ -84,6 +87,7 @@ _LABELS: Final = {
         출력 파일; 새 파일; ファイル; 出力; 成果物; 作成ファイル; 変更ファイル; 対象ファイル; ファイルパス
         新規ファイル; 修正ファイル; dateien; datei; ergebnisse; ausgaben; neue dateien; geänderte dateien
         zu erstellende dateien; zu ändernde dateien; betroffene dateien; fichiers; fichier; livrables; sorties
+        bestanden; nieuwe bestanden; uitvoer; resultaten
         fichiers à créer; fichiers à modifier; fichiers créés; fichiers modifiés; nouveaux fichiers; archivos
         archivo; entregables; salidas; archivos a crear; archivos a modificar; archivos nuevos; archivos creados
         archivos modificados; arquivos; arquivo; entregáveis; saídas; arquivos a criar; arquivos a modificar
@@ -144,6 +148,9 @@ def kind_of(label: str) -> Kind | None:
     first, _, rest = bare.partition(" ")
     if first in _FRONT and rest:
         return kind_of(rest.lstrip("0123456789. "))
+    head, _, last = bare.rpartition(" ")
+    if head and last in UNITS:
+        return kind_of(head)  # `Prerequisite milestones`
     if not bare.isascii() and (joined := _joined_kind(bare)) is not None:
         return joined
     parts = [_KINDS.get(part.strip()) for part in _JOINED.split(bare)]

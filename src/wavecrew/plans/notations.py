@@ -18,7 +18,7 @@ from wavecrew.plans.markdown import plain_text
 from wavecrew.plans.wordlists import numbered, words
 
 _UNIT_WORDS: Final = {
-    "phase": "phase phases phasen fase fases fasi phaze fáze faza фаза фазы фазу 阶段 階段 阶段性 단계 페이즈"
+    "phase": "phase phases phasen fase fases fasen fasi phaze fáze faza фаза фазы фазу 阶段 階段 阶段性 단계 페이즈"
     " フェーズ フェイズ",
     "milestone": "milestone milestones meilenstein meilensteine jalon jalons hito hitos marco marcos веха 里程碑"
     " 마일스톤 マイルストーン",

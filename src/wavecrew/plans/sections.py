@@ -17,7 +17,7 @@ from wavecrew.plans.dependencies import parse_dependencies
 from wavecrew.plans.draft import DependencyField, Draft, Findings, Statement, shown
 from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.fields import Contents, Entry, Field, bare, entries_of
-from wavecrew.plans.labels import Kind, kind_of, normal_label
+from wavecrew.plans.labels import Kind, fields_in, kind_of, normal_label
 from wavecrew.plans.markdown import Fence, Table, plain_text
 from wavecrew.plans.notations import tells_dependency
 from wavecrew.plans.paths import Use, read_paths, use_of
@@ -90,6 +90,9 @@ _PIECES: Final = re.compile(r"[;|·•]|,(?=[ ]*(?:dep|req|need|after|block|est|
 def take_notes(draft: Draft, notes: Iterable[str]) -> None:
     """Enter what stands in brackets behind the name of a phase: `(2h)`, `(depends on Phase 1)`."""
     for note in (piece for whole in notes for piece in _PIECES.split(whole)):
+        for label, value, _ in fields_in(note):
+            if kind_of(label) is Kind.WRITES:
+                _put(draft, Use.WRITES, read_paths(value).paths)
         hours = parse_duration(note)
         meaning = parse_dependencies(note)
         if hours is not None and draft.estimate is None:

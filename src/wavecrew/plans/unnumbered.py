@@ -77,16 +77,17 @@ def _bold_title(block: Text) -> Title | None:
     listed = title is not None and title.unit.isupper() and has_box(block)
     if title is None or not (listed or (title.separated and title.name) or rest.startswith((":", " -", " –", " —"))):
         return None
-    name, notes = clean_name(title.name or rest.strip(" :-–—"))
+    name, notes = clean_name(title.name or _SENTENCE_END.split(rest.strip(" :-–—"), maxsplit=1)[0])
     return Title(title.unit, title.id, name, title.suffix, (*title.notes, *notes, *_remarks(rest)))
 
 
+_SENTENCE_END: Final = re.compile(r"\.?[ ]+[*_]{1,2}\w[^*_]{0,30}[:：]|\.[ ]+(?=[A-Z])")
 _CUT: Final = re.compile(r"[(（\[)）\];]|[ ](?:-|–|—)[ ]|\.[ ]")
 
 
 def _remarks(rest: str) -> tuple[str, ...]:
     """What stands behind a title: `(3h) - depends on 1` is two remarks."""
-    pieces = (plain_text(piece.strip(" .:-–—")) for piece in _CUT.split(rest))
+    pieces = (plain_text(piece.strip(" .:-–—"), keep_code=True) for piece in _CUT.split(rest))
     return tuple(piece for piece in pieces if piece)
 
 
