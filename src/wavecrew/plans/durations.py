@@ -25,8 +25,8 @@ _HOURS: Final = {
 _WORDS: Final = {
     "second": "s sec secs second seconds sekunde sekunden 秒 초",
     "minute": "m min mins minute minutes minuten minuto minutos minuti мин минута минуты минут 分 分钟 分鐘 分間 분",
-    "hour": "h hr hrs hour hours std stunde stunden personenstunden heure heures hora horas ora ore uur ч час часа часов"
-    " 小时 小時 个小时 個小時 钟头 時間 시간",
+    "hour": "h hr hrs hour hours std stunde stunden personenstunden heure heures hora horas ora ore uur"
+    " ч час часа часов 小时 小時 个小时 個小時 钟头 時間 시간",
     "day": "d day days workday workdays tag tage tagen arbeitstag arbeitstage pt jour jours día días dia dias giorno"
     " giorni giornata giornate dagen dag jornada jornadas journée journées pd md"
     " personentag personentage manntag manntage"
