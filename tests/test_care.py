@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -189,9 +191,9 @@ def _link_for_folder(ws: Path) -> None:
     (ws / "src/deep").symlink_to(ws / "elsewhere")
 
 
-def _link_for_all(ws: Path) -> None:
-    (ws / "src").rename(ws / "gone")
-    (ws / "src").symlink_to(ws / "elsewhere")
+def _link_for_file(ws: Path) -> None:
+    (ws / "src/a").unlink()
+    (ws / "src/a").symlink_to("deep")
 
 
 def _other_link(ws: Path) -> None:
@@ -209,7 +211,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "empty folder removed": lambda ws: (ws / "src/empty").rmdir(),
     "mode": lambda ws: (ws / "src/a").chmod(0o755),
     "other link": _other_link,
-    "link for file": lambda ws: ((ws / "src/a").unlink(), (ws / "src/a").symlink_to("deep")),
+    "link for file": _link_for_file,
     "new link to a folder": lambda ws: (ws / "src/way").symlink_to("deep"),
     "new pipe": lambda ws: os.mkfifo(ws / "src/pipe2"),
     "folder for file": _folder_for_file,
@@ -327,14 +329,14 @@ def test_more_than_the_limit_is_not_kept_and_nothing_of_it_is_put_back(
 
 def test_what_cannot_be_read_is_not_kept(ws: Path, attempt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(ws, a="a", b="b")
-    copy = restore.shutil.copy2
+    copy = shutil.copy2
 
-    def refuse(source: Path, *rest: object, **more: object) -> object:
+    def refuse(source: Path, *rest: Any, **more: Any) -> Any:
         if source.name == "b":
             raise PermissionError(13, "Permission denied")
         return copy(source, *rest, **more)
 
-    monkeypatch.setattr(restore.shutil, "copy2", refuse)
+    monkeypatch.setattr(shutil, "copy2", refuse)
     assert not restore.keep(ws, attempt, claims("a b"))
     assert picture(attempt) == {}
     assert restore.put_back(ws, attempt, claims("a b")) is None
@@ -356,9 +358,9 @@ def test_who_is_killed_while_putting_back_is_followed_by_one_who_ends_it(
     (ws / "src/l").unlink()
     (ws / "src/l").symlink_to("b")
     done: list[str] = []
-    copy = restore.shutil.copy2
+    copy = shutil.copy2
 
-    def kill(*arguments: object, **more: object) -> None:
+    def kill(*arguments: Any, **more: Any) -> None:
         if len(done) == after:
             raise Killed
         done.append("")
@@ -367,7 +369,7 @@ def test_who_is_killed_while_putting_back_is_followed_by_one_who_ends_it(
             raise Killed  # the copy stands beside its place
 
     with monkeypatch.context() as patch:
-        patch.setattr(restore.shutil, "copy2", kill)
+        patch.setattr(shutil, "copy2", kill)
         with pytest.raises(Killed):
             restore.put_back(ws, attempt, claims("src/"))
     restore.put_back(ws, attempt, claims("src/"))

@@ -709,6 +709,34 @@ def test_a_stopped_attempt_costs_no_retry() -> None:
     assert (statuses(state), state.phase_states["a"].failures, list(state.queued)) == ("QNN", 0, ["a"])
 
 
+def test_an_agent_that_was_found_alive_changes_nothing() -> None:
+    before = replay([CHAIN, attempt("a")])
+    assert evolve(before, ev.AttemptAdopted(at=2.0, phase="a", attempt=1)) == before
+    with pytest.raises(IllegalTransitionError, match="AttemptAdopted for attempt 2 of phase a, which is at 1"):
+        evolve(before, ev.AttemptAdopted(at=2.0, phase="a", attempt=2))
+
+
+def test_undeclared_writes_are_laid_to_all_suspects_until_their_next_attempt() -> None:
+    def found(*paths: str) -> ev.UndeclaredWrites:
+        return ev.UndeclaredWrites(at=2.0, suspects=("a", "b"), paths=paths)
+
+    state = replay([started(phase("a"), phase("b"), phase("c")), attempt("a"), attempt("b"), found("x", "y")])
+    state = evolve(state, found("y", "z"))
+    assert [one.undeclared for one in state.phase_states.values()] == [("x", "y", "z"), ("x", "y", "z"), ()]
+    state = evolve(state, ended("a", Outcome.FAILED, retry_at=3.0), attempt("a", 2))
+    assert [one.undeclared for one in state.phase_states.values()] == [(), ("x", "y", "z"), ()]
+    with pytest.raises(IllegalTransitionError, match="not in the run"):
+        evolve(state, ev.UndeclaredWrites(at=2.0, suspects=("q",), paths=("x",)))
+
+
+def test_a_pause_lasts_until_somebody_ends_it() -> None:
+    state = replay([CHAIN, ev.RunPaused(at=1.0, by="ann", reason="lunch")])
+    assert (state.paused_by, statuses(state)) == ("ann", "QNN")
+    state = evolve(state, ev.RunStopped(at=2.0, reason="SIGINT"), in_charge())
+    assert state.paused_by == "ann"
+    assert evolve(state, ev.RunContinued(at=3.0, by="bob")).paused_by == ""
+
+
 def test_waiting_for_a_lock_is_data_beside_the_status() -> None:
     state = replay([CHAIN, waits("a")])
     assert state.phase_states["a"].lock_wait == LockWait("src/", "z", 3.0)

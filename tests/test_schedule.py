@@ -94,6 +94,12 @@ def test_with_a_cycle_the_rest_is_layered_and_nothing_is_forecast() -> None:
 def test_an_empty_plan_has_nothing_to_say() -> None:
     found = analysis()
     assert (found.waves, found.critical_path, found.schedule, dict(found.makespans)) == ((), (), None, {})
+    assert found.serial_time == 0
+    assert run([], 1).pacing_chain == ()
+
+
+def test_one_agent_needs_the_sum() -> None:
+    assert analysis(phase("a", hours=2), phase("b", hours=3)).serial_time == 5
 
 
 def test_conflicts_are_handed_through() -> None:

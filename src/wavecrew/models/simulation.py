@@ -237,9 +237,8 @@ class _Lines:
         """Step out of all lines, to start or to be looked at again."""
         rank = self._rank[phase]
         for resource, exclusive in self._table.claims[phase]:
-            line = self._line[exclusive][resource]
-            if line:
-                del line[bisect_left(line, rank)]
+            line = self._line[exclusive][resource] or []  # there is one, since `join`
+            del line[bisect_left(line, rank)]
 
     def take(self, phase: int) -> None:
         """Hold everything that a phase wants."""
@@ -252,6 +251,5 @@ class _Lines:
     def give_back(self, phase: int) -> None:
         """Hold nothing any more."""
         for resource, exclusive in self._table.claims[phase]:
-            held = self._held[exclusive][resource]
-            if held:
-                held.pop(phase, None)
+            held = self._held[exclusive][resource] or {}  # there is one, since `take`
+            held.pop(phase, None)
