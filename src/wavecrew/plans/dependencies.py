@@ -198,7 +198,7 @@ def _closing(text: str, start: int) -> int:
 
 def _holds_list(text: str) -> bool:
     """Whether a (not too long) text is nothing but references: `1-4`, `Phase 2`, `#3, #5`."""
-    text = text[:400]
+    text = text[:400] if text.strip("([（ ") else ""
     rest = TOKEN.sub(
         lambda found: "" if found.lastgroup in ("unit", "id", "compact", "version") else found.group(), text
     )
