@@ -56,7 +56,7 @@ SINGLE: list[tuple[str, str, str | bytes, str]] = [
     ("json with numbers for texts", "plan.json", '{"phases": [{"id": 1, "name": ["x"], "outputs": [[1]]}]}', "WC116"),
     ("json estimate NaN", "plan.json", '{"phases": [{"id": "1", "name": "x", "estimated_time": NaN}]}', "WC118"),
     ("json with a key twice", "plan.json", '{"phases": [{"id": "1", "id": "2", "name": "x"}]}', "WC114"),
-    ("json without ids", "plan.json", '{"phases": [{"name": "x"}, {"name": "y"}]}', "WC127"),
+    ("json without ids", "plan.json", '{"phases": [{"name": "x"}, {"name": "y"}]}', "WC121"),
     ("deep json", "plan.json", f'{{"phases": {DEEP}}}', "PlanError"),
     ("yaml bomb", "plan.yaml", BOMB, "PlanError"),
     ("yaml with two documents", "plan.yaml", "phases: []\n---\nphases: []\n", "PlanError"),

@@ -136,11 +136,21 @@ def test_a_pause_outlives_its_coordinator() -> None:
 # -- cancel -----------------------------------------------------------------------------------------------------
 
 
-def test_a_ready_phase_is_given_up_and_an_agent_at_work_is_no_event() -> None:
+def test_a_ready_phase_is_given_up_and_an_agent_at_work_is_marked() -> None:
     state = after(start(1, "a"), end(2, "a"), start(3, "b"))
-    (event,) = wishes.events_for(wish("cancel", "b", "d"), state, NOW)
-    assert event == ev.PhaseRefused(at=NOW, phase="d", cause=Cause.CANCELLED, detail="cancelled by ann")
-    assert statuses(evolve(state, event)) == "+>-x"
+    marked, refused = wishes.events_for(wish("cancel", "b", "d"), state, NOW)
+    assert marked == ev.AttemptCancelled(at=NOW, phase="b", attempt=1, by="ann")
+    assert refused == ev.PhaseRefused(at=NOW, phase="d", cause=Cause.CANCELLED, detail="cancelled by ann")
+    then = evolve(state, marked, refused)
+    assert statuses(then) == "+>-x"
+    assert then.phase_states["b"].cancelled_by == "ann"
+
+
+def test_a_cancellation_is_forgotten_with_its_attempt() -> None:
+    state = after(start(1, "a"), ev.AttemptCancelled(at=2, phase="a", attempt=1, by="ann"))
+    lost = ev.AttemptEnded(at=3, phase="a", attempt=1, outcome=Outcome.LOST, retry_at=3.0)
+    again = evolve(state, lost, ev.AttemptStarted(at=4, phase="a", attempt=2, agent="x"))
+    assert again.phase_states["a"].cancelled_by == ""
 
 
 def _ended(outcome: Outcome, cause: Cause = Cause.EXIT, retry_at: float | None = None) -> ev.AttemptEnded:

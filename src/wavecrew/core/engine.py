@@ -26,7 +26,6 @@ from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.lock_queue import LockQueue, awaited
-from wavecrew.core.lock_registry import Grant
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Decision, Policy, decide
 from wavecrew.core.store import Store
@@ -80,7 +79,6 @@ class Engine:
         self._supervisor = Supervisor(lambda folder: self._inbox.put_nowait(folder))
         self._inbox: asyncio.Queue[Path | None] = asyncio.Queue()
         self._phase_of: dict[Path, str] = {}
-        self._cancelled: dict[str, str] = {}
         self._staged: list[Event] = []
         self._stop_reason = ""
 
@@ -222,16 +220,6 @@ class Engine:
         state = self.state.phase_states[name]
         return self._jobs.prepare(self.state.graph, self.state.graph.nodes[name], state.attempts + 1, state.detail)
 
-    def _started(self, one: Prepared, grant: Grant, now: float) -> Event:
-        return ev.AttemptStarted(
-            at=now,
-            phase=one.phase.id,
-            attempt=one.attempt,
-            agent=one.agent,
-            fence=grant.fence,
-            log=str((one.folder / "log").relative_to(self._store.folder)),
-        )
-
     def _start(self, ready: Sequence[Prepared]) -> None:
         """Only now, with the intent on the disk, processes come to be."""
         if ready:
@@ -266,8 +254,7 @@ class Engine:
             event = await self._judge(folder, name)
             if event is None:
                 continue
-            if name in self._cancelled:
-                event = cancelled(event, self._cancelled.pop(name))
+            event = cancelled(event, self.state.phase_states[name].cancelled_by)
             with contextlib.suppress(OSError):  # a disk that refuses will say so again at the next start
                 self._care.after_end(folder, event)
             del self._phase_of[folder]
@@ -300,7 +287,7 @@ class Engine:
 
     def _adopt(self, folder: Path) -> None:
         self._supervisor.adopt(folder)
-        if self._stop_reason or self._phase_of[folder] in self._cancelled:
+        if self._stop_reason or self.state.phase_states[self._phase_of[folder]].cancelled_by:
             self._supervisor.stop(folder)
 
     def _end(self, name: str, outcome: Outcome, cause: Cause, detail: str) -> ev.AttemptEnded:
@@ -338,8 +325,6 @@ class Engine:
             return list(self._phase_of)
         everybody, cancel = wish.kind is WishKind.PAUSE and wish.hard, wish.kind is WishKind.CANCEL
         about = [folder for folder, name in self._phase_of.items() if everybody or (cancel and name in wish.phases)]
-        if cancel:
-            self._cancelled |= {self._phase_of[folder]: wish.by for folder in about}
         self._end_agents(about)
         return about
 
@@ -398,7 +383,7 @@ class Engine:
                     queued[one.phase.id] = grant
                 else:
                     ready.append(one)
-                    starts.append(self._started(one, grant, now))
+                    starts.append(one.started(now, grant.fence, self._store.folder))
             self._stage(*starts, *waits)
             self._store.append(tx, self.run_id, self._staged, epoch=self._epoch)
         told, self._staged = self._staged, []

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from wavecrew.core.attempts import Job, attempt_folder
+from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder
 from wavecrew.core.liveness import ATTEMPT_MARK
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.errors import PreflightError
+from wavecrew.models.events import AttemptStarted
 from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.resources import Claim
@@ -52,6 +53,11 @@ class Prepared:
     folder: Path
     job: Job
     claims: tuple[Claim, ...]
+
+    def started(self, now: float, fence: int, state_folder: Path) -> AttemptStarted:
+        """The event that tells of its start; `now` is in seconds since 1970."""
+        log = str((self.folder / LOG_NAME).relative_to(state_folder))
+        return AttemptStarted(at=now, phase=self.phase.id, attempt=self.attempt, agent=self.agent, fence=fence, log=log)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,9 @@ class Judge:
 
 
 def cancelled(ended: ev.AttemptEnded, by: str) -> ev.AttemptEnded:
-    """The end of an attempt that somebody had cancelled: unless it was faster and good, it is for good, however it
-    came. An agent that fails, or dies, in the instant of being ended is not tried again either."""
-    if ended.outcome is Outcome.SUCCEEDED:
+    """The end of an attempt, if somebody (`by`) had cancelled it: unless it was faster and good, it is for good,
+    however it came. An agent that fails, or dies, in the instant of being ended is not tried again either."""
+    if not by or ended.outcome is Outcome.SUCCEEDED:
         return ended
     detail = f"cancelled by {by}"
     return replace(ended, outcome=Outcome.FAILED, cause=Cause.CANCELLED, detail=detail, retry_at=None)

@@ -66,7 +66,7 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
         case WishKind.CONTINUE:
             return (ev.RunContinued(at=now, by=wish.by),) if state.paused_by else ()
         case _:
-            return tuple(event for name in wish.phases if (event := _cancel(wish, name, state, now)) is not None)
+            return tuple(_cancel(wish, name, state, now) for name in wish.phases)
 
 
 def _require_going_on(wish: Wish, state: ExecutionState) -> None:
@@ -110,10 +110,10 @@ def _skip(wish: Wish, name: str, state: ExecutionState, now: float) -> Event:
     return ev.PhaseSkipped(at=now, phase=name, by=wish.by, reason=wish.reason)
 
 
-def _cancel(wish: Wish, name: str, state: ExecutionState, now: float) -> Event | None:
+def _cancel(wish: Wish, name: str, state: ExecutionState, now: float) -> Event:
     status = state.status_of(name)
-    if status is PhaseStatus.IN_PROGRESS:
-        return None  # its agent is ended, and that end is the event
+    if status is PhaseStatus.IN_PROGRESS:  # on record at once: whoever takes the run up must end it, too
+        return ev.AttemptCancelled(at=now, phase=name, attempt=state.phase_states[name].attempts, by=wish.by)
     if status is PhaseStatus.QUEUED:
         return ev.PhaseRefused(at=now, phase=name, cause=Cause.CANCELLED, detail=f"cancelled by {wish.by}")
     raise UsageError(f"phase {name} is {status}; only what is ready or at work can be cancelled")

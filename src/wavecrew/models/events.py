@@ -119,6 +119,16 @@ class AttemptAdopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCancelled:
+    """Somebody wants this attempt to end for good; unless it succeeds before it can be ended, its phase has failed."""
+
+    at: float
+    phase: str
+    attempt: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndeclaredWrites:
     """Files changed that no phase at work had claimed for writing. One of the suspects did it, or somebody outside."""
 
@@ -215,6 +225,7 @@ Event: TypeAlias = (
     | LockAwaited
     | AttemptStarted
     | AttemptAdopted
+    | AttemptCancelled
     | UndeclaredWrites
     | AttemptEnded
     | PhaseRefused
@@ -235,6 +246,7 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
         LockAwaited,
         AttemptStarted,
         AttemptAdopted,
+        AttemptCancelled,
         UndeclaredWrites,
         AttemptEnded,
         PhaseRefused,

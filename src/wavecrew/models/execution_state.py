@@ -186,6 +186,8 @@ class _Fold:
                 self._start_attempt(event)
             case ev.AttemptAdopted(phase=phase, attempt=attempt):
                 self._require_attempt(event, phase, attempt)
+            case ev.AttemptCancelled(phase=phase, by=by):
+                self.phases[phase] = replace(self._require_attempt(event, phase, event.attempt), cancelled_by=by)
             case ev.UndeclaredWrites(suspects=suspects, paths=paths):
                 for name in suspects:
                     found = self._known(name)
@@ -264,6 +266,7 @@ class _Fold:
             retry_at=None,
             lock_wait=None,
             undeclared=(),
+            cancelled_by="",
         )
 
     def _end_attempt(self, event: ev.AttemptEnded) -> None:

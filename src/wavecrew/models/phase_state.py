@@ -58,6 +58,8 @@ class PhaseState:
     outputs: tuple[str, ...] = ()
     undeclared: tuple[str, ...] = ()
     """Files that it may have changed without a claim in its latest attempt."""
+    cancelled_by: str = ""
+    """Who wants the open attempt to end for good."""
     lock_wait: LockWait | None = None
     waiver: Waiver | None = None
     kept_from: str = ""

@@ -136,6 +136,8 @@ def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | Non
             return "start", f"{_label(state, event.phase)} attempt={event.attempt}{other}"
         case ev.AttemptAdopted():
             return "adopt", f"{_label(state, event.phase)} attempt={event.attempt}"
+        case ev.AttemptCancelled():
+            return "cancel", f"{_label(state, event.phase)} by={_value(event.by)}"
         case ev.AttemptEnded():
             return _ending(event, state)
         case _:
