@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check format lint types imports cover chaos lock bench clean help
+.PHONY: demo test durability chaos check format lint types imports cover lock bench clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,10 +21,13 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP) ## build a small project in parallel and in sequence, and compare (no key, no network)
 	@$(BIN)/wavecrew demo
 
-test: $(STAMP) ## all tests that need nothing but this machine
-	@$(BIN)/pytest -q -n auto
+test: $(STAMP) ## all tests but those that kill at random
+	@$(BIN)/pytest -q -n 3 --ignore=tests/chaos
 
-check: format lint types imports test cover ## everything that CI looks at
+durability: $(STAMP) ## the short form of the tests that kill, fill and race: about three minutes
+	@$(BIN)/pytest -q -n 3 tests/chaos
+
+check: format lint types imports test durability cover ## everything that CI looks at
 
 format: $(STAMP)
 	$(BIN)/ruff format --check .
