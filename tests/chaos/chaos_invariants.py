@@ -45,8 +45,9 @@ def read(world: World) -> History | None:
     file = world.state / "state.db"
     if not file.exists():
         return None
-    database = sqlite3.connect(file, timeout=30)
+    database = sqlite3.connect(file, timeout=30, isolation_level=None)
     try:
+        database.execute("BEGIN")  # one moment: a coordinator that has survived writes on meanwhile
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone():
             return None
