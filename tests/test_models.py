@@ -468,20 +468,6 @@ def test_a_plan_knows_its_graph_and_its_faults() -> None:
     assert Plan("p", "p.md", (), (*faults, Diagnostic("WC2", Severity.ERROR, "y"))).faulty
 
 
-@pytest.mark.parametrize(
-    ("more", "has"),
-    [
-        ({}, False),
-        ({"outputs": ("a",)}, False),
-        ({"command": ("x",)}, True),
-        ({"checks": (("x",),)}, True),
-        ({"steps": (Step(StepKind.RUN, "x"),)}, True),
-    ],
-)
-def test_a_plan_tells_whether_it_names_programs(more: dict[str, Any], has: bool) -> None:
-    assert Plan("p", "p.md", (phase("a"), phase("b", **more))).has_commands is has
-
-
 # -- events -----------------------------------------------------------------------------------------------------
 
 _text = st.text(max_size=6)

@@ -51,11 +51,6 @@ class Plan:
         """Sixteen hex digits over all that a phase means; where it stands in a file does not count."""
         return digest_of(*self.phases)
 
-    @property
-    def has_commands(self) -> bool:
-        """Whether a document of this plan names programs or scripts to be run."""
-        return any(phase.command or phase.checks or phase.steps for phase in self.phases)
-
 
 def digest_of(*phases: PhaseInfo) -> str:
     """Sixteen hex digits (SHA-256) over the meaning of some phases, in order."""

@@ -19,7 +19,7 @@ from wavecrew.plans.draft import DependencyField, Draft, Statement
 from wavecrew.plans.durations import parse_duration
 from wavecrew.plans.labels import Kind, kind_of, normal_label
 from wavecrew.plans.markdown import Block, Fence, Heading, Table, Text, plain_text
-from wavecrew.plans.notations import UNITS, Title, clean_name, loose_id, parse_title, slug
+from wavecrew.plans.notations import UNITS, Title, clean_name, parse_title, slug
 from wavecrew.plans.paths import read_paths
 from wavecrew.plans.wordlists import words
 
@@ -344,10 +344,3 @@ def _references(text: str) -> list[Reference]:
         parse_dependencies(bare).references or parse_dependencies(text.replace("(", " ").replace(")", " ")).references
     )
     return [reference for reference in found if not reference.named and reference.unit and not reference.last]
-
-
-def same_phase(remark: Draft, draft: Draft) -> bool:
-    """Whether a remark speaks about a phase by its number."""
-    return loose_id(remark.id) == loose_id(draft.id) and (
-        not remark.unit or not draft.unit or remark.unit == draft.unit
-    )

@@ -83,11 +83,6 @@ class Summary:
         """About how long the rest will take."""
         return self.forecast.left if self.forecast else None
 
-    @property
-    def resumable(self) -> bool:
-        """Whether `run` would go on with it."""
-        return self.status in (RunStatus.STOPPED, RunStatus.INTERRUPTED)
-
 
 def summarize(
     state: ExecutionState,
