@@ -105,7 +105,7 @@ class PreparedRun:
     def commands(self) -> int:
         """How many commands documents of the project would have run."""
         own = sum(len(phase.steps) + len(phase.checks) + bool(phase.command) for phase in self.open_phases)
-        return own + self.workspace.loaded.commands_from_project
+        return own + len(self.workspace.loaded.commands_from_project)
 
     @property
     def variables_from_project(self) -> tuple[str, ...]:
@@ -120,8 +120,8 @@ class PreparedRun:
     @property
     def consent_digest(self) -> str:
         """What a consent is about: the commands of the plan, and what the project's configuration adds to them."""
-        command = self.config.command if self.workspace.loaded.commands_from_project else ()
-        text = f"{self.request.plan.digest} {command} {self.variables_from_project}"
+        commands = self.workspace.loaded.commands_from_project
+        text = f"{self.request.plan.digest} {commands} {self.variables_from_project}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
     def execute(

@@ -8,6 +8,7 @@ What it does not know: files, variables and flags (`sources` reads them), and wh
 # ruff: noqa: E501 -- all that is said about a setting stands on its line
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -52,6 +53,13 @@ def _no_nul(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _command_line(value: str) -> str:
+    """A program and its arguments as a shell would split them; no shell reads it."""
+    if "\0" in value or not shlex.split(value):
+        raise ValueError("no program, or an argument that the system cannot pass on")
+    return value
+
+
 def _told(*, flag: str = "", form: str = "") -> dict[str, Any]:
     """How a setting is spelt on the command line, and how its values are called, where that cannot be derived."""
     return {key: value for key, value in (("flag", flag), ("form", form)) if value}
@@ -66,6 +74,10 @@ Text = Annotated[str, Strict(), AfterValidator(_no_blank)]
 Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Arguments = Annotated[tuple[Annotated[str, Strict()], ...], AfterValidator(_no_nul)]
 Names = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...]
+
+
+CommandLines = tuple[Annotated[str, Strict(), AfterValidator(_command_line)], ...]
+Person = Annotated[str, Strict(), StringConstraints(pattern=r"^[^<>\s]([^<>\r\n\x00]*[^<>\s])? <[^<>\s\x00]+>$")]
 
 
 class ParallelExecutionConfig(BaseModel):
@@ -89,7 +101,15 @@ class ParallelExecutionConfig(BaseModel):
     retry_delay_seconds: Number = Field(default=0, ge=0, le=_DAY, description="Pause before such an attempt, in seconds.")
     grace_seconds: Number = Field(default=10, ge=0, le=3600, description="Time that an agent has to end by itself between TERM and KILL, in seconds.", json_schema_extra=_told(flag="--grace"))
     fail_fast: Switch = Field(default=False, description="Whether the first failed phase keeps all others from starting.")
-    gate: Literal["none", "wave"] = Field(default="none", description="Whether a wave waits until the one before it has ended; none starts each phase as soon as it can.")
+    gate: Literal["none", "wave", "phase"] = Field(default="none", description="Before what a person has to agree: each wave but the first, which then also waits for the end of the one before it; each phase; or nothing.")
+    min_free_memory: Whole = Field(default=256, ge=0, le=16_777_216, description="Memory that must be free before another agent starts beside those at work, in MiB.")
+    max_load: Limit = Field(default=None, description="Load of the machine per core (one minute's average) above which no agent starts beside those at work; none does not look.")
+    isolation: Literal["auto", "worktree", "shared"] = Field(default="auto", description="Where attempts work: each in a git worktree of its own, or all in one shared folder; auto takes worktrees in a git repository that has commits.")
+    setup: CommandLines = Field(default=(), description="Commands that make a fresh worktree ready before its agent starts.", json_schema_extra=_told(form="a list of command lines"))
+    teardown: CommandLines = Field(default=(), description="Commands that clear up after an attempt, before its worktree goes.", json_schema_extra=_told(form="a list of command lines"))
+    gate_commands: CommandLines = Field(default=(), description="Commands that must succeed in the merged tree before the work of a phase becomes part of the result.", json_schema_extra=_told(form="a list of command lines"))
+    author: Person | None = Field(default=None, description="Author of our commits; none takes the identity that git knows.", json_schema_extra=_told(form="like Name <mail@host>"))
+    first_port: Whole = Field(default=20_000, ge=1024, le=65_000, description="First port of the first slot (WAVECREW_PORT_BASE); each further slot has the next ten.")
     audit: Literal["off", "warn", "fail"] = Field(default="warn", description="What a file leads to that changed without a claim: nothing, a warning, or the failure of each phase that was at work then.")
     put_back: Switch = Field(default=True, description="Whether an attempt that is repeated starts from the claimed files as they were before the failed one.")
     env: Names = Field(default=(), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))

@@ -8,6 +8,7 @@ somebody else can ask before a stranger's repository gets to name a program.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,11 +24,14 @@ from wavecrew.errors import ConfigError, Diagnostic, InvalidValueError, Place, S
 RESERVED_VARIABLES: Final = frozenset(
     ENVIRONMENT_PREFIX + name
     for name in (
-        *("A11Y", "ATTEMPT", "CONFIG", "CORPUS", "DEBUG", "FENCE", "NO_INPUT", "PHASE", "PROMPT_FILE"),
-        *("RUN", "SOCKET", "STATE", "WORKSPACE"),
+        *("A11Y", "ATTEMPT", "ATTEMPT_NUMBER", "CONFIG", "CORPUS", "DEBUG", "FENCE", "INDEX", "NO_INPUT", "PHASE"),
+        *("PORT_BASE", "PROMPT_FILE", "RUN", "SOCKET", "STATE", "WORKSPACE"),
     )
 )
 """Variables that wavecrew itself hands to its children or looks at; they are no settings, and no mistakes."""
+
+
+_COMMAND_LISTS: Final = ("setup", "teardown", "gate_commands")
 
 
 class OriginKind(StrEnum):
@@ -71,9 +75,11 @@ class LoadedConfig:
         return self.origins[name].kind in (OriginKind.PROJECT, OriginKind.DOCUMENT)
 
     @property
-    def commands_from_project(self) -> bool:
-        """Whether a program would be run that the project names, so that its user must be asked."""
-        return bool(self.config.command) and self.from_project("command")
+    def commands_from_project(self) -> tuple[str, ...]:
+        """The programs that would be run because the project names them, so that its user must be asked."""
+        own = (shlex.join(self.config.command),) if self.config.command and self.from_project("command") else ()
+        lists = (getattr(self.config, name) for name in _COMMAND_LISTS if self.from_project(name))
+        return (*own, *(line for lines in lists for line in lines))
 
     @property
     def plan_path(self) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.parallel_execution import PhaseInfo
@@ -48,6 +48,13 @@ class Cause(StrEnum):
     STOPPED = "stopped"
     CANCELLED = "cancelled"
     AUDIT = "audit"
+    GIT = "git"
+    """What the agent left cannot be taken as it is: its history does not hold what it started from, for instance."""
+    MERGE = "merge"
+    """Its work and that of others do not go together."""
+    GATE = "gate"
+    """Its work was merged, and the merged tree failed the checks."""
+    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,21 @@ class RunStarted:
     selected: tuple[str, ...] = ()
     """Ids that this run is to do; empty means all."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    isolation: str = "shared"
+    """`shared`: all attempts work in one folder; `worktree`: each in a checkout of its own."""
+    base: str = ""
+    """The commit that the result of the run begins at; empty in a shared folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChanged:
+    """The documents of an unfinished run were edited, and it goes on with them. Phases of the same id keep where they
+    stand; those that are to be done again have been reset before, or are after."""
+
+    at: float
+    by: str
+    plan_digest: str
+    phases: tuple[PhaseInfo, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +106,8 @@ class PhaseKept:
     at: float
     phase: str
     from_run: str
+    commit: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +131,12 @@ class AttemptStarted:
     fence: int = 0
     log: str = ""
     """Path of its log file, relative to the state folder."""
+    slot: int = 0
+    """The lowest number, from 1, that no other attempt at work has: for ports and the like."""
+    base: str = ""
+    """The commit that its worktree starts from."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """A digest of each thing that its work rests on, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +168,41 @@ class UndeclaredWrites:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkSealed:
+    """An agent ended well in its worktree; its files were looked at and are a commit on the branch of the attempt."""
+
+    at: float
+    phase: str
+    attempt: int
+    commit: str
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeProposed:
+    """Sealed work and the result of the run were put together as `commit`, which is not yet the result."""
+
+    at: float
+    phase: str
+    attempt: int
+    onto: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRefused:
+    """Sealed work and the result do not go together: they touch the same places (`paths`), or the merged tree fails its
+    checks. The work stays on its branch."""
+
+    at: float
+    phase: str
+    attempt: int
+    onto: str
+    detail: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
     """An attempt is over and its locks are free. `retry_at` is set when another one will be made by itself."""
 
@@ -152,6 +217,8 @@ class AttemptEnded:
     retry_at: float | None = None
     outputs: tuple[str, ...] = ()
     """Declared outputs that were found to exist."""
+    commit: str = ""
+    """The commit that brought its work into the result of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +269,54 @@ class RunContinued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked:
+    """Somebody has to agree before a gate opens: `wave 2`, or `phase ID`."""
+
+    at: float
+    gate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateApproved:
+    """Somebody has opened a gate."""
+
+    at: float
+    gate: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRejected:
+    """Somebody has closed a gate for good: the phases behind it that have not started are given up."""
+
+    at: float
+    gate: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForbiddenChange:
+    """Something was changed that no agent may change: the configuration or the hooks of the repository, or the plan.
+    Nothing new starts after it."""
+
+    at: float
+    what: tuple[str, ...]
+    suspects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLanded:
+    """A branch of the user was moved to the result of the run."""
+
+    at: float
+    by: str
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStopped:
     """The coordinator left before the plan was done; the run can be continued."""
 
@@ -216,10 +331,13 @@ class RunFinished:
     at: float
     missing: tuple[str, ...] = ()
     """Declared outputs of completed phases that are not there any more; one is enough for the run to have failed."""
+    unproven: tuple[str, ...] = ()
+    """Completed phases whose commit is not in the result of the run; one is enough, too."""
 
 
 Event: TypeAlias = (
     RunStarted
+    | PlanChanged
     | CoordinatorStarted
     | PhaseKept
     | LockAwaited
@@ -227,37 +345,25 @@ Event: TypeAlias = (
     | AttemptAdopted
     | AttemptCancelled
     | UndeclaredWrites
+    | WorkSealed
+    | MergeProposed
+    | MergeRefused
     | AttemptEnded
     | PhaseRefused
     | PhaseSkipped
     | PhaseReset
     | RunPaused
     | RunContinued
+    | ApprovalAsked
+    | GateApproved
+    | GateRejected
+    | ForbiddenChange
+    | ResultLanded
     | RunStopped
     | RunFinished
 )
 
-EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind
-    for kind in (
-        RunStarted,
-        CoordinatorStarted,
-        PhaseKept,
-        LockAwaited,
-        AttemptStarted,
-        AttemptAdopted,
-        AttemptCancelled,
-        UndeclaredWrites,
-        AttemptEnded,
-        PhaseRefused,
-        PhaseSkipped,
-        PhaseReset,
-        RunPaused,
-        RunContinued,
-        RunStopped,
-        RunFinished,
-    )
-}
+EVENT_TYPES: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def to_record(event: Event) -> dict[str, Any]:

@@ -6,7 +6,8 @@ What it does not know: how they change (`execution_state` folds events into them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wavecrew.errors import InvalidValueError
@@ -32,19 +33,46 @@ class LockWait:
     since: float
 
 
+class GateStatus(StrEnum):
+    """Where a gate stands: somebody has to agree, has agreed, or has refused."""
+
+    ASKED = "asked"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate that a person opens or closes; `at` is when it was asked for, and then when it was answered."""
+
+    status: GateStatus
+    at: float
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Sealed work that is on its way into the result: `commit` is what it would become, put together with `onto`."""
+
+    onto: str
+    commit: str
+
+
 @dataclass(frozen=True, slots=True)
 class PhaseState:
     """Where one phase stands. Times are in seconds since 1970.
 
     `attempts` counts all that were started, `failures` only those that use up a retry, `losses` those that died without
-    a result. `cause` and `detail` tell why
-    the latest attempt did not succeed.
+    a result, `conflicts` those whose work did not go together with that of others. `cause` and `detail` tell why the
+    latest attempt did not succeed.
     """
 
     status: PhaseStatus = PhaseStatus.NOT_STARTED
     attempts: int = 0
     failures: int = 0
     losses: int = 0
+    conflicts: int = 0
     cause: Cause = Cause.NONE
     detail: str = ""
     exit_code: int | None = None
@@ -55,6 +83,20 @@ class PhaseState:
     ended_at: float | None = None
     retry_at: float | None = None
     fence: int = 0
+    slot: int = 0
+    """The lowest number, from 1, that no other attempt at work had when it started."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """A digest of each thing that its latest attempt rests on, by name."""
+    base: str = ""
+    """The commit that the worktree of its latest attempt started from."""
+    sealed: str = ""
+    """The commit that holds the work of its latest attempt, once the agent has ended well."""
+    changed: tuple[str, ...] = ()
+    """The files that differ in it."""
+    merge: Merge | None = None
+    """The merge that is being tried."""
+    commit: str = ""
+    """The commit that brought its work into the result of the run."""
     outputs: tuple[str, ...] = ()
     undeclared: tuple[str, ...] = ()
     """Files that it may have changed without a claim in its latest attempt."""

@@ -1,0 +1,122 @@
+"""The state of a run at one moment, as a value.
+
+What it does: holds where each phase stands, who is in charge, which gates wait for a person, and answers questions
+about that.
+What it does not know: how it comes about (`execution_state` folds events into it), and what should happen next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, Gate, GateStatus, PhaseState
+from wavecrew.models.phase_status import PhaseStatus
+
+
+@dataclass(frozen=True)
+class ExecutionState:
+    """A run at one moment.
+
+    `phase_states` tells where each phase stands, `waves` groups them, `start_time` and `end_time` (seconds since
+    1970) frame the run. The rest is what the run was started with, and who is in charge of it. Give only `graph` to
+    have waves worked out. Never change one: `evolve` makes the next.
+    """
+
+    phase_states: Mapping[str, PhaseState] = field(default_factory=dict)
+    graph: DependencyGraph = field(default_factory=lambda: DependencyGraph({}, {}))
+    start_time: float | None = None
+    end_time: float | None = None
+    run: str = ""
+    plan_name: str = ""
+    plan_path: str = ""
+    plan_digest: str = ""
+    selected: frozenset[str] = frozenset()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    isolation: str = "shared"
+    base: str = ""
+    """The commit that the result of the run begins at."""
+    epoch: int = 0
+    coordinator: str = ""
+    agent_limit: int = 0
+    stop_reason: str = ""
+    paused_by: str = ""
+    """Who wants nothing new to start; empty when the run is not paused."""
+    missing_outputs: tuple[str, ...] = ()
+    """Outputs of completed phases that were gone when the run finished; such a run has not succeeded."""
+    unproven: tuple[str, ...] = ()
+    """Completed phases whose commit was not in the result when the run finished; such a run has not succeeded."""
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    """Gates that were asked for, by name."""
+    forbidden: tuple[str, ...] = ()
+    """What was changed that no agent may change, since the coordinator took charge."""
+    landed_on: str = ""
+    """The branch of the user that was moved to the result last."""
+    queued: Mapping[str, None] = field(default_factory=dict)
+    """Ids of the QUEUED phases."""
+    running: Mapping[str, None] = field(default_factory=dict)
+    """Ids of the IN_PROGRESS phases, in the order of their starts."""
+    open_dependencies: Mapping[str, int] = field(default_factory=dict)
+    """How many dependencies of each phase are not satisfied yet."""
+    wave_starts: Mapping[int, float] = field(default_factory=dict)
+    """When the first phase of each wave started."""
+
+    def __post_init__(self) -> None:
+        for name in ("phase_states", "settings", "queued", "running", "open_dependencies", "wave_starts", "gates"):
+            found = getattr(self, name)
+            if not isinstance(found, MappingProxyType):  # a view made by evolve is nobody else's any more
+                object.__setattr__(self, name, MappingProxyType(dict(found)))
+
+    @cached_property
+    def waves(self) -> tuple[ExecutionWave, ...]:
+        """The waves of the plan, each with the status that follows from its phases and the time it first started."""
+        statuses = {name: state.status for name, state in self.phase_states.items()}
+        return tuple(
+            replace(wave.with_statuses(statuses), start_time=self.wave_starts.get(wave.wave_number))
+            for wave in self.graph.waves()
+        )
+
+    @cached_property
+    def agents(self) -> tuple[AgentInfo, ...]:
+        """The agents that are at work."""
+        return tuple(
+            AgentInfo(f"{state.agent}/{name}.{state.attempts}", name, AgentStatus.RUNNING, (state.log,))
+            for name in self.running
+            if (state := self.phase_states[name])
+        )
+
+    @property
+    def needs_you(self) -> tuple[str, ...]:
+        """The gates that wait for a person."""
+        return tuple(name for name, gate in self.gates.items() if gate.status is GateStatus.ASKED)
+
+    def status_of(self, phase: str) -> PhaseStatus:
+        """The status of a phase. Raises KeyError for an unknown id."""
+        return self.phase_states[phase].status
+
+    def to_do(self, phase: str) -> bool:
+        """Whether this run is meant to do this phase."""
+        return not self.selected or phase in self.selected
+
+    def blockers(self, phase: str) -> tuple[str, ...]:
+        """The failed phases, and those that this run leaves out, that keep a phase from ever starting."""
+        return tuple(name for name in self.graph.nodes if name in self.graph.ancestors(phase) and self._dead_end(name))
+
+    def _dead_end(self, name: str) -> bool:
+        state = self.phase_states[name]
+        return not state.satisfied and (state.status is PhaseStatus.FAILED or not self.to_do(name))
+
+    def count(self, status: PhaseStatus) -> int:
+        """How many phases have this status."""
+        return sum(state.status is status for state in self.phase_states.values())
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that this run is to do is completed or waived."""
+        return not (self.missing_outputs or self.unproven) and all(
+            state.satisfied for name, state in self.phase_states.items() if self.to_do(name)
+        )
