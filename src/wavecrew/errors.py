@@ -198,6 +198,13 @@ class LockLostError(LockError):
     code = "WC312"
 
 
+class GitError(WavecrewError):
+    """A call of git that failed. The reason names the verb, and has git's own last words."""
+
+    code = "WC320"
+    exit_code = ExitCode.PREFLIGHT
+
+
 # -- wavecrew is wrong ------------------------------------------------------------------------------------------
 
 
