@@ -70,12 +70,19 @@ class Progress:
     title: str
 
 
-def attempt_folder(state: Path, run: str, phase: str, attempt: int) -> Path:
-    """Where an attempt lives. Any phase id makes a short, harmless folder name that no other id makes."""
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", phase)[:40].strip("-")
-    if slug != phase or re.search(r"-[0-9a-f]{8}$", slug):  # only names with a digest look like one
+def slug_of(phase: str) -> str:
+    """A short, harmless name for a phase, for folders and git branches. No other id makes the same, and none makes
+    `result`, which is the branch of the whole run."""
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", phase)[:40].strip("-") or "phase"
+    if slug != phase or slug.lower() == "result" or re.search(r"-[0-9a-f]{8}$", slug):
+        # every name that has or looks like it has a digest gets one, so that no id can be made up that shares another's
         slug = f"{slug}-{hashlib.sha256(phase.encode(errors='surrogatepass')).hexdigest()[:8]}"
-    return state / "runs" / run / slug / str(attempt)
+    return slug
+
+
+def attempt_folder(state: Path, run: str, phase: str, attempt: int) -> Path:
+    """Where an attempt lives: a folder for each phase, and one for each attempt in it."""
+    return state / "runs" / run / slug_of(phase) / str(attempt)
 
 
 def write_job(folder: Path, job: Job) -> None:
