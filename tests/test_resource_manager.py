@@ -7,6 +7,7 @@ import os
 import resource
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core_builders import HOLDER, PATIENCE, dead, eventually, living, owner, python, soon
-from wavecrew.core import attempts, resource_manager, shim
+from wavecrew.core import attempts, lock_registry, resource_manager, shim
 from wavecrew.core.bell import Bell
 from wavecrew.core.liveness import Liveness, ProcessIdentity
-from wavecrew.core.lock_registry import Grant, Waiter, owner_liveness
+from wavecrew.core.lock_owners import Judgement, judge, owner_liveness
+from wavecrew.core.lock_registry import Grant, Waiter
 from wavecrew.core.lock_table import Obstacle
 from wavecrew.core.resource_manager import FileLock, LockRegistry
 from wavecrew.core.store import STATE_FOLDER
@@ -437,15 +440,149 @@ def test_a_lock_is_broken_only_when_nobody_can_be_hurt(registry: LockRegistry) -
         registry.acquire(owner(label, process), registry.claims([label]), timeout=0).fence
         for label, process in (("alive", living()), ("dead", dead()), ("far", far))
     ]
+    by_whom: dict[str, str] = {"by": "ada", "reason": "it is gone"}
 
     with pytest.raises(LockError, match="alive is alive and keeps its lock"):
-        registry.break_lock(fences[0], though_unknown=True)
+        registry.break_lock(fences[0], though_unknown=True, **by_whom)
     with pytest.raises(LockError, match=r"cannot be told from here .* another-host"):
-        registry.break_lock(fences[2])
-    assert registry.break_lock(fences[1]) == "dead"
-    assert registry.break_lock(fences[2], though_unknown=True) == "far"
-    assert registry.break_lock(fences[2]) is None
+        registry.break_lock(fences[2], **by_whom)
+    for fence, label, force in ((fences[1], "dead", False), (fences[2], "far", True)):
+        broken = registry.break_lock(fence, though_unknown=force, **by_whom)
+        assert broken is not None
+        assert (broken.label, broken.resources, broken.fence) == (label, (label,), fence)
+    assert registry.break_lock(fences[2], **by_whom) is None
     assert holders(registry) == ["alive"]
+
+
+def test_who_broke_a_lock_and_why_is_kept_and_told_to_its_owner(registry: LockRegistry) -> None:
+    grant = registry.acquire(owner("far", replace(living(), host="b")), registry.claims(["x", "y"]), timeout=0)
+    other = registry.acquire(owner("gone", dead()), registry.claims(["z"]), timeout=0)
+    before = time.time()
+
+    registry.break_lock(grant.fence, by="ada", reason="host b was switched off", though_unknown=True)
+    registry.break_lock(other.fence, by="bob", reason="in a hurry")
+
+    with pytest.raises(LockLostError, match=f"lock {grant.fence} of far was broken by ada: host b was switched off"):
+        registry.require_held(grant)
+    later = LockRegistry.open(registry.store.folder.parent)
+    kept = later.picture().broken
+    later.close()
+    assert [(one.ticket, one.owner, one.resources, one.by, one.reason) for one in kept] == [
+        (other.ticket, "owner gone", ("z",), "bob", "in a hurry"),
+        (grant.ticket, "owner far", ("x", "y"), "ada", "host b was switched off"),
+    ]
+    assert all(before <= one.at <= time.time() for one in kept)
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_no_lock_is_broken_without_a_reason(registry: LockRegistry, reason: str) -> None:
+    grant = registry.acquire(owner("gone", dead()), registry.claims(["x"]), timeout=0)
+    with pytest.raises(InvalidValueError, match="for a reason"):
+        registry.break_lock(grant.fence, by="ada", reason=reason)
+    assert holders(registry) == ["gone"]
+
+
+def test_a_lock_that_is_given_back_while_somebody_breaks_it_was_not_broken(
+    registry: LockRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = registry.acquire(owner("gone", dead()), registry.claims(["x"]), timeout=0)
+
+    def look(_: object) -> Liveness:
+        registry.release(grant)
+        return Liveness.DEAD
+
+    monkeypatch.setattr(lock_registry, "owner_liveness", look)
+
+    assert registry.break_lock(grant.fence, by="ada", reason="why not") is None
+    assert registry.picture().broken == ()
+
+
+def test_a_state_of_an_earlier_version_tells_of_no_broken_lock(registry: LockRegistry) -> None:
+    """On a read-only disk it stays as it was."""
+    with registry.store.transaction() as tx:
+        tx.execute("DROP TABLE lock_break")
+    assert registry.picture().broken == ()
+
+
+# -- what people are told -----------------------------------------------------------------------------------------
+
+
+def test_a_picture_shows_every_lock_and_waiter_with_a_judgement_and_frees_nothing(registry: LockRegistry) -> None:
+    hold(registry, "A", "a", "b")
+    registry.acquire(owner("D", dead()), registry.claims(["d"]), timeout=0)
+    with registry.store.transaction() as tx:
+        registry.request(tx, owner("W", replace(living(), namespace="pid:[1]")), registry.claims(["d", "a"]))
+
+    for _ in range(2):
+        found = registry.picture()
+        assert [(lock.resource_path, lock.owner_phase, one.word) for lock, one in found.held] == [
+            ("a", "A", "alive"),
+            ("b", "A", "alive"),
+            ("d", "D", "dead"),
+        ]
+        assert [(waiter.label, one.word) for waiter, one in found.waiting] == [("W", "suspect")]
+
+
+@pytest.mark.parametrize(
+    ("process", "word", "reason"),
+    [
+        ({}, "alive", "process {pid} is there"),
+        ({"host": "b"}, "suspect", "it is on host b, which cannot be seen from here"),
+        (
+            {"namespace": "pid:[1]"},
+            "suspect",
+            "it is in another container of this host, which cannot be seen from here",
+        ),
+        ({"boot": "before"}, "dead", "the machine was restarted"),
+        ({"ticks": 1}, "dead", "process {pid} has ended"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="boots and pid namespaces are known on Linux")
+def test_what_is_told_of_a_process(process: dict[str, Any], word: str, reason: str) -> None:
+    assert judge(owner("A", replace(living(), **process))) == Judgement(word, reason.format(pid=os.getpid()))
+
+
+@pytest.mark.parametrize(
+    ("files", "locked", "in_charge", "coordinator", "word", "reason"),
+    [
+        (("started",), True, True, "alive", "alive", "it is at work"),
+        (("started",), True, False, "dead", "alive", "it is at work, with nobody in charge of its run"),
+        (("started",), False, True, "alive", "suspect", "its run has not yet recorded its end"),
+        (("started", "exit"), False, True, "dead", "suspect", "its run has not yet recorded its end"),
+        ((), False, True, "dead", "alive", "it is about to start"),
+        ((), False, False, "alive", "alive", "it is about to start"),
+        (("started",), False, False, "alive", "dead", "nobody is in charge of its run"),
+        ((), False, False, "dead", "dead", "nobody is in charge of its run"),
+    ],
+)
+def test_what_is_told_of_an_attempt(
+    tmp_path: Path, files: tuple[str, ...], locked: bool, in_charge: bool, coordinator: str, word: str, reason: str
+) -> None:
+    folder = tmp_path / "phase" / "1"
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).write_text("{}")
+    with ExitStack() as stack:
+        if locked:
+            stack.enter_context(_kernel_lock(folder / "lock"))
+        if in_charge:
+            stack.enter_context(_kernel_lock(tmp_path / "coordinator"))
+
+        found = judge(owner("phase p", living() if coordinator == "alive" else dead(), folder))
+
+    assert found.word == word
+    assert found.reason.endswith(reason)
+    assert not (folder / "aborted").exists(), "looking gives nothing up"
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by their environment")
+def test_what_a_dead_shim_has_left_is_told_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "started").write_text("{}")
+    with python("print('up', flush=True); input()", env={"WAVECREW_ATTEMPT": str(tmp_path)}) as stray:
+        assert stray.stdout is not None
+        stray.stdout.readline()
+        found = judge(owner("phase p", dead(), tmp_path))
+    assert found == Judgement("alive", f"process {stray.pid} of its tree is still there")
 
 
 # -- processes --------------------------------------------------------------------------------------------------

@@ -196,6 +196,22 @@ def test_a_workspace_that_is_not_there_is_told(tmp_path: Path) -> None:
         Store.open(tmp_path / "missing")
 
 
+def test_a_state_of_an_earlier_version_is_brought_up_to_this_one_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    with_run(tmp_path, stopped()).close()
+    with sqlite3.connect(tmp_path / STATE_FOLDER / "state.db") as database:  # as the first version left it
+        database.execute("DROP TABLE lock_break")
+        database.execute("UPDATE counter SET value = 41")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+
+    for _ in range(2):
+        with Store.open(tmp_path) as store:
+            assert store.events("r1") == [(1, stopped())]
+            assert store.query("SELECT * FROM lock_break") == []
+            assert store.query("SELECT value FROM counter WHERE name = 'fence'") == [(41,)]
+            assert store.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
 def test_on_a_read_only_disk_the_history_can_still_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_run(tmp_path, stopped()).close()
     connect = sqlite3.connect

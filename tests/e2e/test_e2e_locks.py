@@ -77,7 +77,7 @@ def test_who_holds_and_who_waits_is_shown(box: Sandbox) -> None:
     (lock,) = listed.json["locks"]
     holder, waiter = ("a", "b") if (box.folder / "a.here").exists() else ("b", "a")
     assert holder in lock["holder"]
-    assert lock["type"] == "exclusive"
+    assert (lock["type"], lock["owner"], lock["owner_reason"]) == ("exclusive", "alive", "it is at work")
     shown = box.wavecrew("locks", "list").out
     assert "src" in shown
     waiting = next(one for one in box.status()["phases"] if one["id"] == waiter)
@@ -88,7 +88,7 @@ def test_who_holds_and_who_waits_is_shown(box: Sandbox) -> None:
     assert "held by " + holder in explained.out
     (box.folder / "go").touch()
     assert running.end().code == 0
-    assert box.wavecrew("locks", "list", "--json").json == {"locks": [], "waiters": []}
+    assert box.wavecrew("locks", "list", "--json").json == {"locks": [], "waiters": [], "broken": []}
 
 
 def test_two_runs_of_different_plans_respect_each_other(box: Sandbox) -> None:

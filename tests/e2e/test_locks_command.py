@@ -222,35 +222,61 @@ def test_a_full_pool_is_told_with_its_holders(box: Sandbox) -> None:
     second.end()
 
 
+WHY = ("--reason", "it hangs")
+
+
 def test_a_living_owner_keeps_its_lock(box: Sandbox, holder: Running) -> None:
     for force in ([], ["--force"]):
-        refused = box.wavecrew("locks", "break", fence(box), *force)
+        refused = box.wavecrew("locks", "break", fence(box), *WHY, *force)
         assert refused.code == 1, refused
         assert "command sh is alive" in refused.err
     assert locks(box).endswith("1 lock, 0 waiters\n")
+    (shown,) = box.wavecrew("locks", "list", "--json").json["locks"]
+    assert (shown["owner"], shown["owner_reason"]) == ("alive", f"process {holder.pid} is there")
 
 
 def test_a_dead_owner_loses_it(box: Sandbox, holder: Running) -> None:
     holder.kill()
     number = fence(box)
-    assert box.wavecrew("locks", "break", number).out == f"took the lock {number} from command sh\n"
-    again = box.wavecrew("locks", "break", number)
+    told = locks(box)
+    assert f"command sh is dead: process {holder.pid} has ended; it loses the lock" in " ".join(told.split())
+    assert max(len(line) for line in told.splitlines()) <= 80
+    assert box.wavecrew("locks", "break", number, *WHY).out == f"took the lock {number} from command sh\n"
+    again = box.wavecrew("locks", "break", number, *WHY)
     assert again.code == 4
     assert "wavecrew locks list" in again.err
+    assert f"{number} of command sh was broken by" in locks(box)
+    assert "it hangs" in locks(box)
+
+
+@pytest.mark.parametrize("words", [[], ["--reason"], ["--reason", " "]], ids=repr)
+def test_a_lock_is_not_broken_without_a_reason(box: Sandbox, holder: Running, words: list[str]) -> None:
+    holder.kill()
+    assert box.wavecrew("locks", "break", fence(box), *words).code in (2, 3)
+    assert "1 lock" in locks(box)
 
 
 def test_an_owner_that_cannot_be_seen_loses_it_only_by_force(box: Sandbox, holder: Running) -> None:
     with sqlite3.connect(box.folder / ".wavecrew/state.db") as db:
         db.execute("UPDATE request SET host = 'elsewhere'")
     number = fence(box)
-    refused = box.wavecrew("locks", "break", number)
+    told = " ".join(locks(box).split())
+    assert "command sh is suspect: it is on host elsewhere, which cannot be seen from here" in told
+    assert f"wavecrew locks break {number} --force --reason WHY" in told
+    assert box.wavecrew("locks", "why", "src/x", "--json").json["held_by"][0]["owner"] == "suspect"
+    refused = box.wavecrew("locks", "break", number, *WHY)
     assert refused.code == 1
     assert "elsewhere" in refused.err
     assert "--force" in refused.err
-    assert box.wavecrew("locks", "break", number, "--force").code == 0
-    assert locks(box) == "0 locks, 0 waiters\n"
+    broken = box.wavecrew("locks", "break", number, *WHY, "--force", "--json").json
+    assert (broken["holder"], broken["reason"]) == ("command sh", "it hangs")
+    assert locks(box).endswith("0 locks, 0 waiters\n")
+    (kept,) = box.wavecrew("locks", "list", "--json").json["broken"]
+    assert (kept["fence"], kept["resources"], kept["reason"]) == (int(number), ["src/"], "it hangs")
     give(box)
-    assert holder.end().code == 0, "giving back what is gone is no fault"
+    ended = holder.end()
+    assert ended.code == 0, "giving back what is gone is no fault"
+    assert "the lock was broken by" in ended.err, "but its command may have been trampled on"
 
 
 def test_where_there_is_no_state_nothing_is_made(box: Sandbox) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from wavecrew.core.lock_table import Obstacle
+from wavecrew.core.lock_table import Break, Obstacle
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.errors import PreflightError
 from wavecrew.models.resources import Claim
@@ -67,8 +67,12 @@ def run_locked(
     *,
     timeout: float,
     on_wait: Callable[[Obstacle], None],
+    on_broken: Callable[[Break], None] = lambda _: None,
 ) -> int:
     """Run a command under locks. Gives its exit code, or as a shell does 128 and the number of the signal it died of.
+
+    `on_wait` is called once with what is in the way; `on_broken` when the command has ended and its locks had been
+    taken away meanwhile, so that its work may have been trampled on.
 
     TERM and HUP are passed on to it. If this process is killed, so is the command, because its locks are free then
     (Linux only). Raises LockTimeoutError, and PreflightError for a command that cannot be started.
@@ -84,6 +88,9 @@ def run_locked(
                 raise PreflightError(f"{command[0]} cannot be started: {error.strerror}") from None
             finally:
                 registry.release(grant)
+            broken = registry.broken(grant.ticket)
+            if broken is not None:
+                on_broken(broken)
         except _EndedError as ended:
             return 128 + ended.number
     return code if code >= 0 else 128 - code

@@ -14,6 +14,7 @@ from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_gl
 from wavecrew.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
+    from wavecrew.core.lock_registry import Picture
     from wavecrew.core.resource_manager import LockRegistry
     from wavecrew.models.parallel_execution import ResourceLock
 
@@ -44,17 +45,50 @@ def locks(context: click.Context) -> None:
 @with_globals
 @pass_globals
 def locks_list(settings: Globals) -> int:
-    """List the locks that are held, and everybody who waits for one."""
-    from wavecrew.views.lock_text import lock_table
+    """List the locks that are held, what is known of their owners, and everybody who waits.
 
+    An owner is alive; or suspect: there is no sign of life, but no proof of death either; or dead, and loses its locks
+    as soon as somebody wants them. Below stand the locks that were broken last, by whom and why.
+    """
     with _registry(settings) as registry:
-        held, waiting = registry.locks(), registry.waiters()
+        found = registry.picture()
     if settings.json:
-        echo_json({"locks": [_lock_data(lock) for lock in held], "waiters": [asdict(one) for one in waiting]})
+        echo_json(_picture_data(found))
     else:
-        waits = [(one.resource, one.label, one.holder, one.since) for one in waiting]
-        echo(lock_table(held, waits, time.time()))
+        echo(_picture_text(found))
     return ExitCode.OK
+
+
+def _picture_text(found: Picture) -> str:
+    from wavecrew.views.lock_text import Broken, Held, Wait, lock_table
+
+    return lock_table(
+        [Held(lock, owner.word, owner.reason) for lock, owner in found.held],
+        [Wait(one.resource, one.label, one.holder, one.since, owner.word) for one, owner in found.waiting],
+        time.time(),
+        broken=[Broken(one.fence, one.label, one.at, one.by, one.reason) for one in found.broken],
+    )
+
+
+def _picture_data(found: Picture) -> dict[str, object]:
+    """An owner is `alive`, `suspect` or `dead`."""
+    return {
+        "locks": [
+            {**_lock_data(lock), "owner": owner.word, "owner_reason": owner.reason} for lock, owner in found.held
+        ],
+        "waiters": [{**asdict(one), "owner": owner.word, "owner_reason": owner.reason} for one, owner in found.waiting],
+        "broken": [
+            {
+                "fence": one.fence,
+                "holder": one.label,
+                "resources": list(one.resources),
+                "at": one.at,
+                "by": one.by,
+                "reason": one.reason,
+            }
+            for one in found.broken
+        ],
+    }
 
 
 @locks.command("why")
@@ -63,36 +97,44 @@ def locks_list(settings: Globals) -> int:
 @pass_globals
 def locks_why(settings: Globals, path: str) -> int:
     """Tell why PATH (or a folder, pattern or name) cannot be had right now."""
-    from wavecrew.views.lock_text import lock_table
+    from wavecrew.views.lock_text import Held, lock_table
 
     with _registry(settings) as registry:
-        claims = registry.claims([path])
-        in_the_way = registry.conflicts(claims)
+        colliding = set(registry.conflicts(registry.claims([path])))
+        in_the_way = [(lock, owner) for lock, owner in registry.picture().held if lock in colliding]
     if settings.json:
-        echo_json({"resource": path, "free": not in_the_way, "held_by": [_lock_data(lock) for lock in in_the_way]})
+        held_by = [{**_lock_data(lock), "owner": one.word, "owner_reason": one.reason} for lock, one in in_the_way]
+        echo_json({"resource": path, "free": not in_the_way, "held_by": held_by})
     elif in_the_way:
         echo(f"{path} is not free:")
-        echo(lock_table(in_the_way, [], time.time()))
+        echo(lock_table([Held(lock, one.word, one.reason) for lock, one in in_the_way], [], time.time()))
     else:
         echo(f"{path} is free")
     return ExitCode.OK
 
 
 @locks.command("break")
-@click.argument("fence", type=int)
-@click.option("--force", is_flag=True, help="Also from an owner on another host, which you know to be gone.")
+@click.argument("number", type=int, metavar="ID")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; `locks list` shows it from now on.")
+@click.option("--force", is_flag=True, help="Also from a suspect owner, which you know to be gone.")
 @with_globals
 @pass_globals
-def locks_break(settings: Globals, fence: int, force: bool) -> int:
-    """Take the locks that were granted with the number FENCE away, but only from the dead.
+def locks_break(settings: Globals, number: int, reason: str, force: bool) -> int:
+    """Take the locks with the number ID (see `locks list`) away, but only from the dead.
 
-    A living owner keeps them: end its phase with `wavecrew cancel`, or its process, first.
+    Who did it and why is kept. A living owner keeps its locks: end its phase with `wavecrew cancel`, or its process,
+    first. If a suspect owner turns out to be alive after --force, it is told at its next look that its lock is gone.
     """
+    from wavecrew.api.users import who
+
     with _registry(settings) as registry:
-        holder = registry.break_lock(fence, though_unknown=force)
-    if holder is None:
-        raise NotFoundError(f"no lock has the number {fence}", fix="see: wavecrew locks list")
-    echo(f"took the lock {fence} from {holder}")
+        done = registry.break_lock(number, by=who(), reason=reason, though_unknown=force)
+    if done is None:
+        raise NotFoundError(f"no lock has the number {number}", fix="see: wavecrew locks list")
+    if settings.json:
+        echo_json({"fence": done.fence, "holder": done.label, "by": done.by, "reason": done.reason})
+    else:
+        echo(f"took the lock {number} from {done.label}")
     return ExitCode.OK
 
 
@@ -126,6 +168,9 @@ def lock(settings: Globals, words: tuple[str, ...], timeout: float, shared: bool
             timeout=timeout,
             on_wait=lambda found: (
                 None if settings.quiet else echo(f"waiting for {', '.join(paths)}: held by {found.label}", err=True)
+            ),
+            on_broken=lambda done: echo(
+                f"the lock was broken by {done.by} while the command ran: {done.reason}", err=True
             ),
         )
 

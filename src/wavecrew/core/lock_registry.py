@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from wavecrew.core import lock_table
-from wavecrew.core.attempts import Fate, fate_of
 from wavecrew.core.bell import Bell
-from wavecrew.core.coordinator_lock import is_coordinated
-from wavecrew.core.liveness import Liveness, ProcessIdentity, marked_processes
-from wavecrew.core.lock_table import Obstacle, Owner, Request
+from wavecrew.core.liveness import Liveness, ProcessIdentity
+from wavecrew.core.lock_owners import Judgement, judge, owner_liveness
+from wavecrew.core.lock_table import Break, Obstacle, Owner, Request
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.store import Store
-from wavecrew.errors import LockError, LockLostError, LockTimeoutError
+from wavecrew.errors import InvalidValueError, LockError, LockLostError, LockTimeoutError
 from wavecrew.models.parallel_execution import LockType, ResourceLock
 from wavecrew.models.resources import Claim, ClaimIndex
 
@@ -55,6 +54,16 @@ class Waiter:
     resource: str
     holder: str
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The locks of one moment: what is held and asked for, with a judgement of each owner, and what was broken,
+    newest first."""
+
+    held: tuple[tuple[ResourceLock, Judgement], ...]
+    waiting: tuple[tuple[Waiter, Judgement], ...]
+    broken: tuple[Break, ...]
 
 
 class LockRegistry:
@@ -162,7 +171,12 @@ class LockRegistry:
     def _fence_of(self, ticket: int) -> int:
         rows = self.store.query("SELECT granted, fence FROM request WHERE ticket = ?", ticket)
         if not rows:
-            raise LockLostError(f"ticket {ticket} was taken out of the queue by somebody else")
+            found = self.broken(ticket)
+            raise LockLostError(
+                f"lock {found.fence} of {found.label} was broken by {found.by}: {found.reason}"
+                if found
+                else f"ticket {ticket} was taken out of the queue by somebody else"
+            )
         return int(rows[0][1]) if rows[0][0] else 0
 
     def request(self, tx: sqlite3.Connection, owner: Owner, claims: Iterable[Claim]) -> tuple[Grant | None, int]:
@@ -224,13 +238,16 @@ class LockRegistry:
             self.ring(freed)
         return bool(dead)
 
-    def break_lock(self, fence: int, *, though_unknown: bool = False) -> str | None:
-        """Free the set that was granted with this number, if its owner is proven dead. Gives the owner's label, or
+    def break_lock(self, fence: int, *, by: str, reason: str, though_unknown: bool = False) -> Break | None:
+        """Free the set that was granted with this number, if its owner is proven dead, and record who did so and why.
         None when nobody holds it.
 
         `though_unknown` also frees it from an owner that cannot be judged from here (another host, another pid
-        namespace): whoever says so must know that it is gone. Raises LockError for an owner that is alive.
+        namespace): whoever says so must know that it is gone. Raises LockError for an owner that is alive, and
+        InvalidValueError without a reason.
         """
+        if not reason.strip():
+            raise InvalidValueError("a lock is broken for a reason", fix="say why with --reason")
         found = self._requests("granted = 1 AND fence = ?", fence)
         if not found:
             return None
@@ -245,8 +262,18 @@ class LockRegistry:
                 f"whether {owner.label} is alive cannot be told from here (it is on {owner.process.host})",
                 fix="make sure that it is gone, then say so with --force",
             )
-        self.release(found[0].ticket)
-        return owner.label
+        with self.store.transaction() as tx:
+            if not lock_table.requests(tx, "ticket = ?", found[0].ticket):
+                return None  # it was given back while we looked at its owner, or somebody else broke it
+            broken = lock_table.record_break(tx, found[0], time.time(), by, reason)
+            freed = self.release_in(tx, f"ticket = {found[0].ticket:d}")
+        self.ring(freed)
+        return broken
+
+    def broken(self, ticket: int) -> Break | None:
+        """Who broke the lock that was granted under this ticket, if anybody did."""
+        with self.store.reading() as tx:
+            return next(iter(lock_table.breaks(tx, "ticket = ?", ticket)), None)
 
     def _holders(self, in_the_way: Iterable[Obstacle]) -> list[int]:
         """Pids whose end would change something."""
@@ -280,10 +307,29 @@ class LockRegistry:
 
     def waiters(self) -> tuple[Waiter, ...]:
         """Everybody who waits, in ticket order, with the first thing in the way."""
-        return tuple(
-            Waiter(request.ticket, request.owner.label, str(obstacle.wanted), obstacle.label, request.asked)
+        return tuple(waiter for _, waiter in self._waiting())
+
+    def _waiting(self) -> list[tuple[Owner, Waiter]]:
+        return [
+            (
+                request.owner,
+                Waiter(request.ticket, request.owner.label, str(obstacle.wanted), obstacle.label, request.asked),
+            )
             for request in self._requests("granted = 0")
             for obstacle in self.in_the_way(request.ticket)[:1]
+        ]
+
+    def picture(self) -> Picture:
+        """Everything for people: each owner is judged as it is now, and nothing is freed by looking."""
+        held, waiting = self._held(), self._waiting()
+        owners = {owner.name: owner for owner in (*(one.owner for one in held), *(owner for owner, _ in waiting))}
+        judged = {name: judge(owner) for name, owner in owners.items()}
+        with self.store.reading() as tx:
+            broken = tuple(lock_table.breaks(tx))
+        return Picture(
+            tuple((_lock(one, claim), judged[one.owner.name]) for one in held for claim in one.claims),
+            tuple((waiter, judged[owner.name]) for owner, waiter in waiting),
+            broken,
         )
 
     def conflicts(self, claims: Iterable[Claim]) -> tuple[ResourceLock, ...]:
@@ -308,26 +354,6 @@ def _lock(request: Request, claim: Claim) -> ResourceLock:
         LockType.EXCLUSIVE if claim.exclusive else LockType.SHARED,
         request.fence,
     )
-
-
-def owner_liveness(owner: Owner) -> Liveness:
-    """Whether an owner can still write: itself, or the process tree of its attempt.
-
-    While somebody is in charge of its run, an attempt is not dead before its end is recorded, which frees its locks.
-    Else it is dead when its shim's kernel lock is free, no process carries its mark, and no shim can start late. It
-    had started before; or the coordinator that would start it is dead, and it is given up here and now, because a
-    nursery outlives its coordinator for a moment.
-    """
-    process = owner.process.liveness()
-    if not owner.attempt or process is Liveness.UNKNOWN:
-        return process
-    folder = Path(owner.attempt)
-    if is_coordinated(folder.parent.parent):
-        return Liveness.ALIVE
-    if process is Liveness.ALIVE and not (folder / "started").exists():  # asked first: a shim locks, then says so
-        return Liveness.ALIVE
-    alive = fate_of(folder) is Fate.ALIVE or marked_processes(folder)
-    return Liveness.ALIVE if alive else Liveness.DEAD
 
 
 def _timeout(in_the_way: list[Obstacle]) -> LockTimeoutError:

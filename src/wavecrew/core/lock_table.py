@@ -11,6 +11,7 @@ for at once, so rings of waiting cannot form between sets; only a request made w
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -56,6 +57,21 @@ class Obstacle:
     granted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A lock that somebody took away from its owner: when (seconds since 1970), who, and why. It is kept for good."""
+
+    ticket: int
+    fence: int
+    owner: str
+    label: str
+    resources: tuple[str, ...]
+    at: float
+    by: str
+    reason: str
+
+
+_BREAK_COLUMNS = "ticket, fence, owner, label, resources, at, by, reason"
 _COLUMNS = "ticket, owner, label, host, boot, namespace, pid, ticks, attempt, granted, fence, asked, since"
 
 
@@ -178,6 +194,27 @@ def drop(tx: sqlite3.Connection, tickets: Iterable[int], now: float) -> list[int
         tx.execute("DELETE FROM request WHERE ticket = ?", (ticket,))
     waiting = [row[0] for row in tx.execute("SELECT ticket FROM request WHERE granted = 0 ORDER BY ticket").fetchall()]
     return [ticket for ticket in waiting if grant_if_free(tx, ticket, now) is not None]
+
+
+def record_break(tx: sqlite3.Connection, request: Request, now: float, by: str, reason: str) -> Break:
+    """Keep on record that the locks of a request are taken away. The caller drops it in the same transaction."""
+    resources = tuple(str(claim.resource) for claim in request.claims)
+    owner = request.owner
+    done = Break(request.ticket, request.fence, owner.name, owner.label, resources, now, by, reason)
+    tx.execute(
+        f"INSERT INTO lock_break({_BREAK_COLUMNS}) VALUES(?,?,?,?,?,?,?,?)",
+        (done.ticket, done.fence, done.owner, done.label, json.dumps(resources), now, by, reason),
+    )
+    return done
+
+
+def breaks(tx: sqlite3.Connection, where: str = "1", *values: object) -> Iterator[Break]:
+    """What was broken, newest first. A state that an earlier version left on a read-only disk has no such records."""
+    if not tx.execute("SELECT 1 FROM sqlite_master WHERE name = 'lock_break'").fetchone():
+        return
+    rows = tx.execute(f"SELECT {_BREAK_COLUMNS} FROM lock_break WHERE {where} ORDER BY at DESC, ticket DESC", values)  # noqa: S608 -- `where` is ours
+    for ticket, fence, owner, label, resources, at, by, reason in rows.fetchall():
+        yield Break(ticket, fence, owner, label, tuple(json.loads(resources)), at, by, reason)
 
 
 def closes_a_ring(tx: sqlite3.Connection, ticket: int) -> str | None:

@@ -26,12 +26,11 @@ from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, Stor
 from wavecrew.models.events import EVENT_VERSION, Event, from_record, to_record
 
 STATE_FOLDER: Final = ".wavecrew"
-SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x57435257  # "WCRW", so that a foreign database is recognised
 _BUSY_SECONDS: Final = 30.0
 _WAL_SAFE_SINCE: Final = (3, 51, 3)
 
-_SCHEMA: Final = """
+_FIRST_SCHEMA: Final = """
 CREATE TABLE run(
     id TEXT PRIMARY KEY, number INTEGER NOT NULL, created REAL NOT NULL, plan TEXT NOT NULL, digest TEXT NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 0
@@ -56,7 +55,17 @@ CREATE INDEX claim_prefix ON claim(prefix);
 CREATE TABLE wish(
     id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, asked REAL NOT NULL, record TEXT NOT NULL, answer TEXT
 );
+INSERT INTO counter VALUES('fence', 0)
 """
+_BROKEN_LOCKS: Final = """
+CREATE TABLE lock_break(
+    ticket INTEGER PRIMARY KEY, fence INTEGER NOT NULL, owner TEXT NOT NULL, label TEXT NOT NULL,
+    resources TEXT NOT NULL, at REAL NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+)
+"""
+_SCHEMA_STEPS: Final = (_FIRST_SCHEMA, _BROKEN_LOCKS)
+"""What makes each version of the schema out of the one before it. Steps are added at the end and never changed."""
+SCHEMA_VERSION: Final = len(_SCHEMA_STEPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,13 +318,11 @@ def _prepare_schema(database: sqlite3.Connection, file: Path) -> None:
         return
     database.execute("BEGIN IMMEDIATE")  # two processes may meet here; the second finds the work done
     try:
-        if _schema_version(database, file) == 0:
-            for statement in _SCHEMA.split(";"):
-                if statement.strip():
-                    database.execute(statement)
-            database.execute("INSERT INTO counter VALUES('fence', 0)")
-            database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for step in _SCHEMA_STEPS[_schema_version(database, file) :]:
+            for statement in step.split(";"):
+                database.execute(statement)
+        database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         database.execute("COMMIT")
     except BaseException:
         database.execute("ROLLBACK")
