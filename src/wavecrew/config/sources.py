@@ -25,7 +25,7 @@ RESERVED_VARIABLES: Final = frozenset(
     ENVIRONMENT_PREFIX + name
     for name in (
         *("A11Y", "ATTEMPT", "ATTEMPT_NUMBER", "CONFIG", "CORPUS", "DEBUG", "FENCE", "INDEX", "NO_INPUT", "PHASE"),
-        *("PORT_BASE", "PROMPT_FILE", "RUN", "SOCKET", "STATE", "WORKSPACE"),
+        *("PORT_BASE", "PROMPT_FILE", "ROOT", "RUN", "SOCKET", "STATE", "WORKSPACE"),
     )
 )
 """Variables that wavecrew itself hands to its children or looks at; they are no settings, and no mistakes."""

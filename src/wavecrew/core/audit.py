@@ -55,10 +55,7 @@ class Audit:
         )
         if not changed:
             return None
-        claimed: ClaimIndex[str] = ClaimIndex()
-        for phase, claims in at_work.items():
-            claimed.add(phase, (claim for claim in claims if claim.exclusive))
-        paths = tuple(name for name in changed if not self._is_claimed(name, claimed))
+        paths = unclaimed(self._keys, changed, (claim for claims in at_work.values() for claim in claims))
         return Undeclared(tuple(at_work), paths) if paths else None
 
     def know(self, names: Iterable[str]) -> None:
@@ -71,9 +68,13 @@ class Audit:
             except OSError:
                 self._picture.pop(name, None)
 
-    def _is_claimed(self, name: str, claimed: ClaimIndex[str]) -> bool:
-        key = Resource(ResourceKind.FILE, self._keys.spelling(name))
-        return next(claimed.in_the_way("", (Claim(key),)), None) is not None
+
+def unclaimed(keys: ResourceKeys, names: Iterable[str], claims: Iterable[Claim]) -> tuple[str, ...]:
+    """Those of some changed files that no claim allows to be written."""
+    allowed: ClaimIndex[str] = ClaimIndex()
+    allowed.add("", (claim for claim in claims if claim.exclusive))
+    asked = ((name, Claim(Resource(ResourceKind.FILE, keys.spelling(name)))) for name in names)
+    return tuple(name for name, claim in asked if next(allowed.in_the_way("?", (claim,)), None) is None)
 
 
 def told(paths: tuple[str, ...]) -> str:

@@ -7,9 +7,11 @@ What it does not know: when a phase may start, and what becomes of the job.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder
@@ -23,6 +25,10 @@ from wavecrew.models.resources import Claim
 
 PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM")
 """Environment variables that every agent may see; all that start with LC_ as well. Others are named in `env`."""
+
+
+PORTS_PER_SLOT: Final = 10
+_TITLE: Final = 80
 
 
 class Agent(Protocol):
@@ -44,6 +50,17 @@ class Agent(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Desk:
+    """Where an attempt works: the folder, and what is its own while it does. `base` and `branch` are those of its
+    worktree, empty in a shared folder; `slot` counts from 1."""
+
+    workspace: Path
+    slot: int = 1
+    base: str = ""
+    branch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """One attempt, ready to be written down and started."""
 
@@ -53,11 +70,24 @@ class Prepared:
     folder: Path
     job: Job
     claims: tuple[Claim, ...]
+    desk: Desk
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """A digest of each thing that its work rests on, by name."""
 
     def started(self, now: float, fence: int, state_folder: Path) -> AttemptStarted:
         """The event that tells of its start; `now` is in seconds since 1970."""
-        log = str((self.folder / LOG_NAME).relative_to(state_folder))
-        return AttemptStarted(at=now, phase=self.phase.id, attempt=self.attempt, agent=self.agent, fence=fence, log=log)
+        return AttemptStarted(
+            at=now,
+            phase=self.phase.id,
+            attempt=self.attempt,
+            agent=self.agent,
+            fence=fence,
+            log=str((self.folder / LOG_NAME).relative_to(state_folder)),
+            slot=self.desk.slot,
+            base=self.desk.base,
+            branch=self.desk.branch,
+            inputs=self.inputs,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +105,9 @@ class JobMaker:
     timeout: float | None = None
     grace: float = 10.0
     log_limit: int | None = None
+    setup: tuple[str, ...] = ()
+    """Command lines that make a worktree ready before the agent starts."""
+    first_port: int = 20_000
     passed_on: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,40 +138,81 @@ class JobMaker:
         """The locks of a phase, as the file system sees their paths. Raises InvalidValueError."""
         return tuple(sorted({self.keys.claim(claim) for claim in phase.claims}))
 
-    def prepare(self, graph: DependencyGraph, phase: PhaseInfo, attempt: int, previous_failure: str = "") -> Prepared:
+    def prepare(
+        self,
+        graph: DependencyGraph,
+        phase: PhaseInfo,
+        attempt: int,
+        previous_failure: str = "",
+        desk: Desk | None = None,
+        inputs: Mapping[str, str] = MappingProxyType({}),
+    ) -> Prepared:
         """Everything about one attempt of a phase. Nothing is written or started."""
         name = self.agent_of(phase)
-        folder = attempt_folder(self.state_folder, self.run, phase.id, attempt)
+        folder = self.folder(phase.id, attempt)
+        desk = desk or Desk(self.workspace)
+        setup = command_steps(JobStepKind.SETUP, self.setup) if desk.base else ()
         context = AttemptContext(
             run=self.run,
             attempt=attempt,
-            workspace=str(self.workspace),
-            prompt_file=str(folder / "input-0"),
+            workspace=str(desk.workspace),
+            prompt_file=str(folder / f"input-{len(setup)}"),
             command=self.command,
             prompt_by_file=self.prompt_by_file,
             produced={other: graph.nodes[other].outputs for other in graph.dependencies(phase.id)},
             previous_failure=previous_failure,
         )
         invocation = self.agents[name].prepare(phase, context)
-        checks = tuple(JobStep(JobStepKind.CHECK, f"check {' '.join(argv)}"[:80], argv) for argv in phase.checks)
-        job = Job(
-            workspace=str(self.workspace),
-            steps=(*invocation.steps, *checks),
-            environment={**self._environment(phase, attempt, folder), **invocation.environment},
-            timeout=self.timeout if phase.timeout_seconds is None else phase.timeout_seconds,
+        steps = (*setup, *invocation.steps, *check_steps(phase))
+        timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
+        job = self._job(phase.id, attempt, desk, folder, steps, invocation.environment, timeout)
+        return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs)
+
+    def folder(self, phase: str, attempt: int) -> Path:
+        """Where an attempt keeps its log, its job and its result."""
+        return attempt_folder(self.state_folder, self.run, phase, attempt)
+
+    def beside(self, phase: str, attempt: int, desk: Desk, folder: Path, steps: tuple[JobStep, ...]) -> Job:
+        """A job for commands of the configuration, at the desk of an attempt and in its environment."""
+        return self._job(phase, attempt, desk, folder, steps, {}, self.timeout)
+
+    def _job(
+        self,
+        phase: str,
+        attempt: int,
+        desk: Desk,
+        folder: Path,
+        steps: tuple[JobStep, ...],
+        more: Mapping[str, str],
+        timeout: float | None,
+    ) -> Job:
+        wanted = {*PASSED_ON, *self.passed_on}
+        passed = {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
+        own = {
+            ATTEMPT_MARK: str(folder),
+            "WAVECREW_RUN": self.run,
+            "WAVECREW_PHASE": phase,
+            "WAVECREW_ATTEMPT_NUMBER": str(attempt),
+            "WAVECREW_WORKSPACE": str(desk.workspace),
+            "WAVECREW_ROOT": str(self.workspace),
+            "WAVECREW_INDEX": str(desk.slot),
+            "WAVECREW_PORT_BASE": str(self.first_port + (desk.slot - 1) * PORTS_PER_SLOT),
+        }
+        return Job(
+            workspace=str(desk.workspace),
+            steps=steps,
+            environment={**passed, **own, **more},
+            timeout=timeout,
             grace=self.grace,
             log_limit=self.log_limit,
         )
-        return Prepared(phase, attempt, name, folder, job, self.claims(phase))
 
-    def _environment(self, phase: PhaseInfo, attempt: int, folder: Path) -> dict[str, str]:
-        wanted = {*PASSED_ON, *self.passed_on}
-        passed = {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
-        return {
-            **passed,
-            ATTEMPT_MARK: str(folder),
-            "WAVECREW_RUN": self.run,
-            "WAVECREW_PHASE": phase.id,
-            "WAVECREW_ATTEMPT_NUMBER": str(attempt),
-            "WAVECREW_WORKSPACE": str(self.workspace),
-        }
+
+def check_steps(phase: PhaseInfo) -> tuple[JobStep, ...]:
+    """The checks of a phase as steps of a job."""
+    return tuple(JobStep(JobStepKind.CHECK, f"check {' '.join(argv)}"[:_TITLE], argv) for argv in phase.checks)
+
+
+def command_steps(kind: JobStepKind, lines: Iterable[str]) -> tuple[JobStep, ...]:
+    """Command lines of the configuration as steps. No shell reads them."""
+    return tuple(JobStep(kind, f"{kind.value} {line}"[:_TITLE], tuple(shlex.split(line))) for line in lines)

@@ -135,6 +135,8 @@ class AttemptStarted:
     """The lowest number, from 1, that no other attempt at work has: for ports and the like."""
     base: str = ""
     """The commit that its worktree starts from."""
+    branch: str = ""
+    """The branch that holds its work until that is merged, and after a failure."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """A digest of each thing that its work rests on, by name."""
 

@@ -15,17 +15,9 @@ from typing import Any, TypeVar, assert_never
 from wavecrew.errors import IllegalTransitionError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
-from wavecrew.models.phase_state import (
-    AgentInfo,
-    AgentStatus,
-    Gate,
-    GateStatus,
-    LockWait,
-    Merge,
-    PhaseState,
-    Waiver,
-)
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 from wavecrew.models.run_state import ExecutionState
 
@@ -93,6 +85,11 @@ class _Fold:
         graph: DependencyGraph = self.changes.get("graph", self.base.graph)
         return graph
 
+    @property
+    def gates(self) -> Mapping[str, Gate]:
+        gates: Mapping[str, Gate] = self.changes.get("gates", self.base.gates)
+        return gates
+
     # -- one event
 
     def apply(self, event: Event) -> None:  # noqa: C901 -- one flat table of all events reads better than two halves
@@ -105,7 +102,6 @@ class _Fold:
                 self._take_charge(event)
             case ev.PhaseKept(phase=phase):
                 self._require(event, phase, PhaseStatus.NOT_STARTED, PhaseStatus.QUEUED)
-                self._known(phase)
                 made = self.graph.nodes[phase].outputs
                 kept: dict[str, Any] = {"kept_from": event.from_run, "commit": event.commit, "inputs": event.inputs}
                 self._set(phase, PhaseStatus.COMPLETED, event.at, outputs=made, **kept)
@@ -140,7 +136,7 @@ class _Fold:
             case ev.RunContinued():
                 self.changes["paused_by"] = ""
             case ev.ApprovalAsked() | ev.GateApproved() | ev.GateRejected():
-                self._turn_gate(event)
+                self.changes["gates"] = turned(self.gates, event)
             case ev.ForbiddenChange(what=what):
                 known = dict.fromkeys((*self.changes.get("forbidden", self.base.forbidden), *what))
                 self.changes["forbidden"] = tuple(known)
@@ -170,6 +166,7 @@ class _Fold:
             settings=dict(event.settings),
             isolation=event.isolation,
             base=event.base,
+            result=event.base,
         )
         self.phases = dict.fromkeys(graph.nodes, PhaseState())
         self.open = {name: len(found) for name, found in graph.edges.items()}
@@ -182,8 +179,10 @@ class _Fold:
         if at_work:
             raise IllegalTransitionError(f"phase {at_work[0]} is at work and cannot leave the plan")
         selected: frozenset[str] = self.changes.get("selected", self.base.selected)
+        if selected and not selected & graph.nodes.keys():  # an empty selection would mean all
+            raise IllegalTransitionError("nothing of what this run is to do is left in the plan")
         self.changes.update(graph=graph, plan_digest=event.plan_digest, selected=selected & graph.nodes.keys())
-        self.changes.update(end_time=None)
+        self.changes.update(end_time=None, gates=answered(self.gates), wave_starts=self._wave_starts(graph))
         self.phases = {name: self.phases.get(name, PhaseState()) for name in graph.nodes}
         self.queued = {name: None for name in self.queued if name in graph.nodes}
         self.open = {
@@ -194,6 +193,15 @@ class _Fold:
                 self._set(name, PhaseStatus.QUEUED, event.at)
             elif self.open[name] > 0 and state.status is PhaseStatus.QUEUED:
                 self._set(name, PhaseStatus.NOT_STARTED, event.at)
+
+    def _wave_starts(self, graph: DependencyGraph) -> dict[int, float]:
+        """When the first phase of each wave of another plan started."""
+        starts: dict[int, float] = {}
+        for name, wave in graph.wave_of.items():
+            began = self.phases[name].started_at if name in self.phases else None
+            if began is not None:
+                starts[wave] = min(began, starts.get(wave, began))
+        return starts
 
     def _take_charge(self, event: ev.CoordinatorStarted) -> None:
         if event.epoch <= self.changes.get("epoch", self.base.epoch):
@@ -206,6 +214,7 @@ class _Fold:
             missing_outputs=(),
             unproven=(),
             forbidden=(),
+            gates=answered(self.gates),
             end_time=None,
         )
 
@@ -226,6 +235,7 @@ class _Fold:
             slot=event.slot,
             inputs=event.inputs,
             base=event.base,
+            branch=event.branch,
             sealed="",
             changed=(),
             merge=None,
@@ -251,17 +261,6 @@ class _Fold:
             raise IllegalTransitionError(f"{type(event).__name__} for phase {event.phase}, whose work is not sealed")
         self.phases[event.phase] = replace(state, **changes)
 
-    def _turn_gate(self, event: ev.ApprovalAsked | ev.GateApproved | ev.GateRejected) -> None:
-        gates: dict[str, Gate] = dict(self.changes.get("gates", self.base.gates))
-        match event:
-            case ev.ApprovalAsked():
-                gates[event.gate] = Gate(GateStatus.ASKED, event.at)
-            case ev.GateApproved():
-                gates[event.gate] = Gate(GateStatus.APPROVED, event.at, event.by, event.reason)
-            case _:
-                gates[event.gate] = Gate(GateStatus.REJECTED, event.at, event.by, event.reason)
-        self.changes["gates"] = gates
-
     def _end_attempt(self, event: ev.AttemptEnded) -> None:
         state = self._require_attempt(event, event.phase, event.attempt)
         result: dict[str, Any] = {
@@ -273,6 +272,8 @@ class _Fold:
             "commit": event.commit or state.commit,
             "merge": None,
         }
+        if event.commit:
+            self.changes["result"] = event.commit
         if event.outcome is Outcome.SUCCEEDED:
             self._set(event.phase, PhaseStatus.COMPLETED, event.at, **result)
             return
@@ -316,7 +317,7 @@ class _Fold:
             raise IllegalTransitionError(f"phase {phase} is {state.status}: there is nothing to reset")
         elif state.status is PhaseStatus.QUEUED:
             self.queued[phase] = None
-        self.changes["end_time"] = None
+        self.changes.update(end_time=None, gates=forgiven(self.gates, self.graph, phase))
 
     # -- the one setter
 

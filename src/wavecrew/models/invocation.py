@@ -15,8 +15,11 @@ from wavecrew.errors import InvalidValueError
 
 
 class JobStepKind(StrEnum):
-    """What a step is: the agent itself, a script of a runbook, a check of the result, or a file to be written."""
+    """What a step is: the agent itself, a script of a runbook, a check of the result, a file to be written, or what
+    makes its place ready and clears it up."""
 
+    SETUP = "setup"
+    TEARDOWN = "teardown"
     AGENT = "agent"
     RUN = "run"
     CHECK = "check"

@@ -33,24 +33,6 @@ class LockWait:
     since: float
 
 
-class GateStatus(StrEnum):
-    """Where a gate stands: somebody has to agree, has agreed, or has refused."""
-
-    ASKED = "asked"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A gate that a person opens or closes; `at` is when it was asked for, and then when it was answered."""
-
-    status: GateStatus
-    at: float
-    by: str = ""
-    reason: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Merge:
     """Sealed work that is on its way into the result: `commit` is what it would become, put together with `onto`."""
@@ -89,6 +71,8 @@ class PhaseState:
     """A digest of each thing that its latest attempt rests on, by name."""
     base: str = ""
     """The commit that the worktree of its latest attempt started from."""
+    branch: str = ""
+    """The branch that holds its work until that is merged, and after a failure."""
     sealed: str = ""
     """The commit that holds the work of its latest attempt, once the agent has ended well."""
     changed: tuple[str, ...] = ()

@@ -13,8 +13,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from wavecrew.models.gates import Gate, GateStatus, behind, over
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
-from wavecrew.models.phase_state import AgentInfo, AgentStatus, Gate, GateStatus, PhaseState
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, PhaseState
 from wavecrew.models.phase_status import PhaseStatus
 
 
@@ -40,6 +41,8 @@ class ExecutionState:
     isolation: str = "shared"
     base: str = ""
     """The commit that the result of the run begins at."""
+    result: str = ""
+    """The commit that holds all work that was merged so far."""
     epoch: int = 0
     coordinator: str = ""
     agent_limit: int = 0
@@ -91,8 +94,20 @@ class ExecutionState:
 
     @property
     def needs_you(self) -> tuple[str, ...]:
-        """The gates that wait for a person."""
-        return tuple(name for name, gate in self.gates.items() if gate.status is GateStatus.ASKED)
+        """The gates that wait for a person. One behind which nothing is ready any more waits for nobody."""
+        return tuple(
+            name
+            for name, gate in self.gates.items()
+            if gate.status is GateStatus.ASKED
+            and any(phase in self.queued and self.to_do(phase) for phase in behind(self.graph, name))
+        )
+
+    def rejected(self, phase: str) -> str:
+        """The gate that somebody has closed for good before a phase which has not started; empty if there is none."""
+        if self.status_of(phase) not in (PhaseStatus.NOT_STARTED, PhaseStatus.QUEUED):
+            return ""
+        found = ((name, self.gates.get(name)) for name in over(self.graph, phase))
+        return next((name for name, gate in found if gate and gate.status is GateStatus.REJECTED), "")
 
     def status_of(self, phase: str) -> PhaseStatus:
         """The status of a phase. Raises KeyError for an unknown id."""
@@ -103,12 +118,14 @@ class ExecutionState:
         return not self.selected or phase in self.selected
 
     def blockers(self, phase: str) -> tuple[str, ...]:
-        """The failed phases, and those that this run leaves out, that keep a phase from ever starting."""
+        """The phases that keep a phase from ever starting: they failed, stand behind a gate that was rejected, or are
+        left out by this run."""
         return tuple(name for name in self.graph.nodes if name in self.graph.ancestors(phase) and self._dead_end(name))
 
     def _dead_end(self, name: str) -> bool:
         state = self.phase_states[name]
-        return not state.satisfied and (state.status is PhaseStatus.FAILED or not self.to_do(name))
+        given_up = state.status is PhaseStatus.FAILED or not self.to_do(name) or bool(self.rejected(name))
+        return given_up and not state.satisfied
 
     def count(self, status: PhaseStatus) -> int:
         """How many phases have this status."""
