@@ -45,6 +45,14 @@ FURTHER = {
     "grace_seconds": 10,
     "fail_fast": False,
     "gate": "none",
+    "min_free_memory": 256,
+    "max_load": None,
+    "isolation": "auto",
+    "setup": (),
+    "teardown": (),
+    "gate_commands": (),
+    "author": None,
+    "first_port": 20_000,
     "audit": "warn",
     "put_back": True,
     "env": (),
@@ -134,7 +142,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"phase_timeout_seconds": 0}, "phase_timeout_seconds must be a number above 0 and up to 604800, or none, not 0"),
     ({"log_limit_bytes": 65_535}, "log_limit_bytes must be a whole number of at least 65536, or none, not 65535"),
     ({"fail_fast": 1}, "fail_fast must be true or false, not 1"),
-    ({"gate": "phase"}, "gate must be one of none, wave, not 'phase'"),
+    ({"gate": "waves"}, "gate must be one of none, wave, phase, not 'waves'"),
+    ({"isolation": "docker"}, "isolation must be one of auto, worktree, shared, not 'docker'"),
+    ({"min_free_memory": -1}, "min_free_memory must be a whole number from 0 to 16777216, not -1"),
+    ({"max_load": 0}, "max_load must be a number above 0 and up to 604800, or none, not 0"),
+    ({"first_port": 1023}, "first_port must be a whole number from 1024 to 65000, not 1023"),
+    ({"setup": "npm ci"}, "setup must be a list of command lines, not 'npm ci'"),
+    ({"setup": [""]}, "setup must be a list of command lines, not ['']"),
+    ({"teardown": ["a 'b"]}, 'teardown must be a list of command lines, not ["a \'b"]'),
+    ({"gate_commands": ["\t"]}, "gate_commands must be a list of command lines, not ['\\t']"),
+    ({"gate_commands": ["x", "a\0"]}, "gate_commands must be a list of command lines, not ['x', 'a\\x00']"),
+    ({"author": "Ann"}, "author must be like Name <mail@host>, or none, not 'Ann'"),
+    ({"author": "Ann <a b>"}, "author must be like Name <mail@host>, or none, not 'Ann <a b>'"),
+    ({"author": "Ann\n<a@b>"}, "author must be like Name <mail@host>, or none, not 'Ann\\n<a@b>'"),
     ({"ui": None}, "ui must be one of auto, live, plain, jsonl, none, not None"),
     ({"command_prompt": "argument"}, "command_prompt must be one of stdin, file, not 'argument'"),
     ({"plan": ""}, "plan must be a path, not ''"),
@@ -150,7 +170,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"plan": "x" * 100 + "\n"}, f"plan must be a path, not '{'x' * 59}…"),
     (
         {"retries": -1, "gate": 5},
-        "retries must be a whole number from 0 to 100, not -1; gate must be one of none, wave, not 5",
+        "retries must be a whole number from 0 to 100, not -1; gate must be one of none, wave, phase, not 5",
     ),
     ({"no\nway": 5}, "there is no setting 'no\\nway'"),
 ]
@@ -264,6 +284,9 @@ _word = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_si
 _argument = st.text(st.characters(exclude_categories=["C"]), max_size=12)
 _variable_name = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True) | st.just("none")
 
+_command_line = st.lists(_argument, min_size=1, max_size=3).map(shlex.join) | st.just("none")
+_person = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>"), min_size=1, max_size=8)
+
 
 def _values_of(name: str, told: Setting) -> st.SearchStrategy[Any]:
     """Values that this setting can have, made from its schema alone."""
@@ -277,6 +300,10 @@ def _values_of(name: str, told: Setting) -> st.SearchStrategy[Any]:
             values = st.integers(low + above, high) | st.floats(low, high, exclude_min=above)
         case "boolean":
             values = st.booleans()
+        case "array" if name in ("setup", "teardown", "gate_commands"):
+            values = st.lists(_command_line, max_size=3).map(tuple)
+        case _ if name == "author":
+            values = st.builds("{} <{}>".format, _person, _person)
         case "array" if name == "env":
             values = st.lists(_variable_name, max_size=4).map(tuple)
         case "array":

@@ -43,7 +43,8 @@ from wavecrew.errors import (
 )
 from wavecrew.models import events as ev
 from wavecrew.models.events import EVENT_TYPES, Cause, Event, Outcome, from_record, to_record
-from wavecrew.models.execution_state import AgentStatus, LockWait, PhaseState, Waiver, evolve, replay
+from wavecrew.models.execution_state import AgentStatus, LockWait, Merge, PhaseState, Waiver, evolve, replay
+from wavecrew.models.gates import Gate, GateStatus, behind, over, phase_gate, wave_gate
 from wavecrew.models.invocation import Invocation, JobStep, JobStepKind
 from wavecrew.models.parallel_execution import MAX_ID_LENGTH, Source, Step, StepKind
 from wavecrew.models.phase_status import TRANSITIONS
@@ -160,7 +161,8 @@ def test_mappings_inside_values_cannot_be_changed() -> None:
     given_nodes["b"] = phase("b")
     assert list(graph.nodes) == ["a"]
     state = replay([started(phase("a"))])
-    for mapping in (graph.nodes, graph.edges, state.phase_states, state.queued, state.running, state.settings):
+    of_state = (state.phase_states, state.queued, state.running, state.settings, state.gates, state.wave_starts)
+    for mapping in (graph.nodes, graph.edges, *of_state):
         with pytest.raises(TypeError):
             _any(mapping)["x"] = None
 
@@ -638,6 +640,34 @@ def in_charge(epoch: int = 1) -> ev.CoordinatorStarted:
     return ev.CoordinatorStarted(at=1.0, epoch=epoch, pid=7, host="h", agents=3)
 
 
+def sealed(name: str, number: int = 1) -> ev.WorkSealed:
+    return ev.WorkSealed(at=2.0, phase=name, attempt=number, commit=f"s{number}", changed=("x.py",))
+
+
+def proposed(name: str, number: int = 1) -> ev.MergeProposed:
+    return ev.MergeProposed(at=3.0, phase=name, attempt=number, onto="base", commit=f"m{number}")
+
+
+def unmerged(name: str, number: int = 1) -> ev.MergeRefused:
+    return ev.MergeRefused(at=3.0, phase=name, attempt=number, onto="base", detail="both changed x.py", paths=("x.py",))
+
+
+def new_plan(*phases: PhaseInfo, at: float = 5.0) -> ev.PlanChanged:
+    return ev.PlanChanged(at=at, by="me", plan_digest="d2", phases=phases)
+
+
+def asked(gate: str) -> ev.ApprovalAsked:
+    return ev.ApprovalAsked(at=1.0, gate=gate)
+
+
+def approved(gate: str) -> ev.GateApproved:
+    return ev.GateApproved(at=2.0, gate=gate, by="ann", reason="fine")
+
+
+def rejected(gate: str) -> ev.GateRejected:
+    return ev.GateRejected(at=2.0, gate=gate, by="ann", reason="too early")
+
+
 def statuses(state: ExecutionState) -> str:
     """The first letter of each status, in plan order."""
     return "".join(found.status.name[0] for found in state.phase_states.values())
@@ -700,6 +730,13 @@ def test_an_agent_that_was_found_alive_changes_nothing() -> None:
     assert evolve(before, ev.AttemptAdopted(at=2.0, phase="a", attempt=1)) == before
     with pytest.raises(IllegalTransitionError, match="AttemptAdopted for attempt 2 of phase a, which is at 1"):
         evolve(before, ev.AttemptAdopted(at=2.0, phase="a", attempt=2))
+
+
+def test_who_wants_an_attempt_to_end_is_kept_until_the_next_one() -> None:
+    state = replay([CHAIN, attempt("a"), ev.AttemptCancelled(at=2.0, phase="a", attempt=1, by="ann")])
+    assert state.phase_states["a"].cancelled_by == "ann"
+    state = evolve(state, ended("a", Outcome.STOPPED), attempt("a", 2))
+    assert state.phase_states["a"].cancelled_by == ""
 
 
 def test_undeclared_writes_are_laid_to_all_suspects_until_their_next_attempt() -> None:
@@ -785,6 +822,146 @@ def test_a_run_that_was_left_can_be_taken_over() -> None:
     assert (state.stop_reason, state.epoch, state.end_time) == ("", 2, None)
 
 
+def test_the_way_of_good_work_into_the_result_is_told_step_by_step() -> None:
+    start = dataclasses.replace(attempt("a"), base="c0", branch="wavecrew/r1/a/1", slot=2, inputs={"b": "x"})
+    state = replay([dataclasses.replace(CHAIN, isolation="worktree", base="c0"), start, sealed("a")])
+    found = state.phase_states["a"]
+    assert (state.isolation, state.base, state.result) == ("worktree", "c0", "c0")
+    assert (found.slot, found.base, found.branch, found.inputs) == (2, "c0", "wavecrew/r1/a/1", {"b": "x"})
+    assert (found.status, found.sealed, found.changed, found.merge) == (S.IN_PROGRESS, "s1", ("x.py",), None)
+    state = evolve(state, proposed("a"))
+    assert state.phase_states["a"].merge == Merge("base", "m1")
+    merged = evolve(state, ended("a", commit="m1"))
+    found = merged.phase_states["a"]
+    assert (statuses(merged), found.commit, found.merge, merged.result) == ("CQN", "m1", None, "m1")
+    assert replay([CHAIN, attempt("a"), ended("a")]).phase_states["a"].commit == ""
+
+
+def test_a_conflict_is_counted_by_itself_and_the_next_attempt_begins_afresh() -> None:
+    state = replay([CHAIN, attempt("a"), sealed("a"), proposed("a"), unmerged("a")])
+    assert (state.phase_states["a"].merge, state.phase_states["a"].sealed) == (None, "s1")
+    state = evolve(state, ended("a", Outcome.FAILED, cause=Cause.MERGE, retry_at=4.0))
+    found = state.phase_states["a"]
+    assert (found.conflicts, found.failures, found.losses, found.sealed) == (1, 0, 0, "s1")
+    again = evolve(state, attempt("a", 2)).phase_states["a"]
+    assert (again.sealed, again.changed, again.conflicts) == ("", (), 1)
+    state = evolve(state, attempt("a", 2), sealed("a", 2), ended("a", Outcome.FAILED, 2, cause=Cause.GATE))
+    assert (state.phase_states["a"].conflicts, state.phase_states["a"].failures) == (1, 1)
+
+
+def test_a_phase_that_was_kept_keeps_its_commit_and_what_it_rests_on() -> None:
+    found = replay([CHAIN, dataclasses.replace(kept("a"), commit="c9", inputs={"x": "1"})]).phase_states["a"]
+    assert (found.commit, found.inputs) == ("c9", {"x": "1"})
+
+
+def test_a_run_whose_work_is_not_in_its_result_has_not_succeeded() -> None:
+    state = replay([started(phase("a")), attempt("a"), ended("a"), ev.RunFinished(at=3.0, unproven=("a",))])
+    assert (state.unproven, state.succeeded) == (("a",), False)
+    assert evolve(state, in_charge()).succeeded
+
+
+def test_what_nobody_may_change_is_remembered_until_somebody_takes_charge() -> None:
+    found = ev.ForbiddenChange(at=2.0, what=(".git/config",), suspects=("a",))
+    state = replay([CHAIN, found, dataclasses.replace(found, what=(".git/config", "plan/a.md"))])
+    assert state.forbidden == (".git/config", "plan/a.md")
+    assert evolve(state, in_charge()).forbidden == ()
+
+
+def test_where_the_result_was_landed_last() -> None:
+    landed = ev.ResultLanded(at=9.0, by="me", branch="main", commit="m1")
+    assert replay([CHAIN, landed, dataclasses.replace(landed, branch="next")]).landed_on == "next"
+
+
+# -- a plan that changes
+
+
+def test_a_changed_plan_keeps_what_is_done_and_orders_the_rest_anew() -> None:
+    begun = replay([CHAIN, attempt("a"), ended("a"), attempt("b", at=4.0), ev.RunFinished(at=4.5)])
+    state = evolve(begun, new_plan(phase("n"), phase("a"), phase("b", "a"), phase("d", "n", "b")))
+    assert (list(state.graph.nodes), statuses(state), state.plan_digest) == (["n", "a", "b", "d"], "QCIN", "d2")
+    assert (list(state.queued), list(state.running), state.end_time) == (["n"], ["b"], None)
+    assert dict(state.open_dependencies) == {"n": 0, "a": 0, "b": 0, "d": 2}
+    assert evolve(state, ended("b"), attempt("n"), ended("n")).status_of("d") is S.QUEUED
+
+
+def test_a_changed_plan_takes_readiness_back_and_gives_it() -> None:
+    state = evolve(replay([started(phase("a"), phase("b"), phase("c", "b"))]), new_plan(
+        phase("a", "b"), phase("b"), phase("c")))  # fmt: skip
+    assert (statuses(state), list(state.queued)) == ("NQQ", ["b", "c"])
+    state = evolve(replay([CHAIN, skip("a")]), new_plan(phase("a"), phase("b", "a")))
+    assert (statuses(state), list(state.queued)) == ("QQ", ["b"])
+    state = evolve(state, new_plan(phase("z"), phase("a", "z"), phase("b")))
+    assert (statuses(state), list(state.queued)) == ("QNQ", ["b", "z"])
+    assert statuses(evolve(state, reset("a"))) == "QNQ"
+
+
+def test_the_starts_of_waves_follow_a_changed_plan() -> None:
+    state = replay([started(phase("a"), phase("b"), phase("c", "a")), attempt("b", at=2.0), attempt("a", at=1.0)])
+    assert dict(state.wave_starts) == {1: 2.0}
+    state = evolve(state, new_plan(phase("z"), phase("a"), phase("c", "a"), phase("b", "z")))
+    assert dict(state.wave_starts) == {1: 1.0, 2: 2.0}
+    state = evolve(state, ended("a"), ended("b"), new_plan(phase("a"), phase("b")))
+    assert dict(state.wave_starts) == {1: 1.0}
+
+
+def test_what_is_at_work_or_chosen_cannot_leave_the_plan() -> None:
+    with pytest.raises(IllegalTransitionError, match="phase a is at work and cannot leave the plan"):
+        replay([CHAIN, attempt("a"), new_plan(phase("b"))])
+    with pytest.raises(IllegalTransitionError, match="a plan that has no order"):
+        replay([CHAIN, new_plan(phase("a", "b"), phase("b", "a"))])
+    chosen = started(phase("a"), phase("b"), selected=("a", "b"))
+    assert replay([chosen, new_plan(phase("b"), phase("c"))]).selected == {"b"}
+    with pytest.raises(IllegalTransitionError, match="nothing of what this run is to do is left in the plan"):
+        replay([chosen, new_plan(phase("c"))])
+
+
+# -- gates
+
+
+def test_gates_and_what_stands_behind_them() -> None:
+    graph = graph_of({"a": "", "b": "a", "c": "a", "wave 1": ""})
+    assert (wave_gate(2), phase_gate("b"), over(graph, "b")) == ("wave 2", "phase b", ("wave 2", "phase b"))
+    assert behind(graph, "wave 2") == ("b", "c")
+    assert behind(graph, "phase wave 1") == ("wave 1",)
+    for name in ("wave 0", "wave 3", "wave x", "wave -1", "wave ²", "wave ", "phase z", "b", ""):
+        assert behind(graph, name) == ()
+
+
+def test_a_gate_is_asked_for_and_answered() -> None:
+    state = replay([CHAIN, asked("phase a")])
+    assert state.gates == {"phase a": Gate(GateStatus.ASKED, 1.0)}
+    assert state.needs_you == ("phase a",)
+    state = evolve(state, approved("phase a"), rejected("wave 2"))
+    assert state.gates["phase a"] == Gate(GateStatus.APPROVED, 2.0, "ann", "fine")
+    assert state.gates["wave 2"] == Gate(GateStatus.REJECTED, 2.0, "ann", "too early")
+    assert state.needs_you == ()
+
+
+def test_nobody_is_needed_for_a_gate_behind_which_nothing_is_ready() -> None:
+    state = replay([CHAIN, asked("wave 1"), asked("wave 3"), asked("wave 4")])
+    assert state.needs_you == ("wave 1",)
+    assert evolve(state, skip("a")).needs_you == ()
+    assert replay([dataclasses.replace(CHAIN, selected=("b",)), asked("wave 1")]).needs_you == ()
+
+
+def test_open_questions_end_with_who_asked_them_and_with_the_plan_they_are_about() -> None:
+    state = replay([CHAIN, asked("wave 1"), approved("wave 2"), rejected("wave 3")])
+    for after in (evolve(state, in_charge()), evolve(state, new_plan(phase("a"), phase("b")))):
+        assert list(after.gates) == ["wave 2", "wave 3"]
+
+
+def test_a_rejected_gate_is_a_dead_end_until_somebody_wants_its_phases_again() -> None:
+    state = replay([CHAIN, rejected("phase b")])
+    assert [state.rejected(name) for name in "abc"] == ["", "phase b", ""]
+    assert (state.blockers("b"), state.blockers("c")) == ((), ("b",))
+    assert evolve(state, skip("b")).blockers("c") == ()
+    assert evolve(state, approved("phase b")).blockers("c") == ()
+    begun = evolve(replay([CHAIN, attempt("a")]), rejected("wave 1"))
+    assert (begun.rejected("a"), begun.blockers("b")) == ("", ())  # what has begun is not held up any more
+    state = replay([CHAIN, approved("phase a"), rejected("wave 1"), refused_phase("a"), reset("a")])
+    assert list(state.gates) == ["phase a"]
+
+
 ILLEGAL: list[tuple[list[Event], str]] = [
     ([attempt("z")], "an event names the phase 'z', which is not in the run"),
     ([attempt("b")], "phase b cannot go from NOT_STARTED to IN_PROGRESS"),
@@ -805,6 +982,11 @@ ILLEGAL: list[tuple[list[Event], str]] = [
     ([reset("a")], "phase a is QUEUED: there is nothing to reset"),
     ([in_charge(2), in_charge(2)], "coordinator epoch 2 is not newer than the one in charge"),
     ([CHAIN], "run r1 was already started"),
+    ([sealed("a")], "WorkSealed for phase a, which is QUEUED"),
+    ([attempt("a"), sealed("a", 2)], "WorkSealed for attempt 2 of phase a, which is at 1"),
+    ([attempt("a"), proposed("a")], "MergeProposed for phase a, whose work is not sealed"),
+    ([attempt("a"), unmerged("a")], "MergeRefused for phase a, whose work is not sealed"),
+    ([new_plan(phase("b"), phase("c", "b")), attempt("a")], "an event names the phase 'a', which is not in the run"),
 ]
 
 
@@ -826,7 +1008,7 @@ def test_a_plan_without_an_order_is_never_started() -> None:
         ((phase("a", "z"),), {}),
         ((phase("a"),), {"selected": ("z",)}),
     ):
-        with pytest.raises(IllegalTransitionError, match="a plan that has no order|a selection that is not in its plan"):
+        with pytest.raises(IllegalTransitionError, match=r"a plan that has no order|a selection that is not in"):
             replay([started(*phases, **_any(more))])
 
 
@@ -870,6 +1052,12 @@ _MOVES: list[tuple[set[PhaseStatus], _Maker]] = [
     (_WAITING, lambda name, made, outcome, again: kept(name)),
     ({S.QUEUED}, lambda name, made, outcome, again: refused_phase(name)),
     ({S.QUEUED}, lambda name, made, outcome, again: waits(name)),
+    ({S.IN_PROGRESS}, lambda name, made, outcome, again: sealed(name, made)),
+    ({S.IN_PROGRESS}, lambda name, made, outcome, again: proposed(name, made)),
+    ({S.IN_PROGRESS}, lambda name, made, outcome, again: unmerged(name, made)),
+    (_WAITING, lambda name, made, outcome, again: asked(f"phase {name}")),
+    (_WAITING, lambda name, made, outcome, again: approved(f"phase {name}")),
+    (_WAITING, lambda name, made, outcome, again: rejected("wave 1")),
     (set(S), lambda name, made, outcome, again: in_charge(made + 1)),
     (set(S), lambda name, made, outcome, again: ev.RunStopped(at=4.0, reason="x")),
     (set(S), lambda name, made, outcome, again: ev.RunFinished(at=5.0)),
@@ -914,7 +1102,7 @@ def _plans(draw: st.DrawFn) -> ev.RunStarted:
     )  # fmt: skip
 
 
-def _allowed_after(move: Event, before: PhaseState) -> set[PhaseStatus]:
+def _allowed_after(move: Event, before: PhaseState) -> set[PhaseStatus]:  # noqa: C901 -- one flat table
     """The statuses that the phase of an accepted event can be in afterwards, told once more without the table."""
     waiting = {S.NOT_STARTED, S.QUEUED}
     match move, before.status:
@@ -934,6 +1122,8 @@ def _allowed_after(move: Event, before: PhaseState) -> set[PhaseStatus]:
             return {status}
         case ev.LockAwaited(), S.QUEUED:
             return {S.QUEUED}
+        case ((ev.WorkSealed() | ev.MergeProposed() | ev.MergeRefused()), S.IN_PROGRESS):
+            return {S.IN_PROGRESS}
         case ev.PhaseSkipped(), (S.NOT_STARTED | S.QUEUED | S.FAILED) as status:
             return {status}
     return set()
@@ -950,6 +1140,9 @@ def _check_state(state: ExecutionState) -> None:
     assert set(state.running) == of_status[S.IN_PROGRESS]
     assert set(state.queued) == {name for name in of_status[S.QUEUED] if not state.phase_states[name].waiver}
     assert {agent.assigned_phase for agent in state.agents} == of_status[S.IN_PROGRESS]
+    for name in state.phase_states:
+        dead = any(state.status_of(other) is S.FAILED or state.rejected(other) for other in state.blockers(name))
+        assert dead == bool(state.blockers(name))
 
 
 @settings(max_examples=200)
