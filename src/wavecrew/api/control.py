@@ -41,7 +41,7 @@ def ask(store: Store, workspace: Path, run: str, wish: Wish) -> bool:
                 return True
             continue  # it left before it answered
         try:
-            _fulfil_alone(store, workspace, run, wish)
+            fulfil_alone(store, workspace, run, wish)
         except RunBusyError:
             continue  # somebody took charge in this very moment: ask them
         return False
@@ -80,8 +80,11 @@ def _look(store: Store, number: int) -> str | None:
         return wishes.answer_to(tx, number)
 
 
-def _fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:
-    """Take charge with the rules that the run was started with: attempts may have ended that nobody has judged."""
+def fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:
+    """Take charge with the rules that the run was started with: attempts may have ended that nobody has judged.
+
+    Raises RunBusyError when somebody is in charge, and UsageError for a wish that does not fit.
+    """
     state = open_run(store, run).state
     config = recorded_config(state.settings)
     keys = ResourceKeys(workspace)

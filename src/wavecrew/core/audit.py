@@ -20,7 +20,7 @@ from typing import Final
 from wavecrew.core.resource_keys import ResourceKeys, is_temporary
 from wavecrew.models.resources import Claim, ClaimIndex, Resource, ResourceKind
 
-_SKIPPED_FOLDERS: Final = frozenset(
+TOOL_FOLDERS: Final = frozenset(
     {".git", ".wavecrew", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules", ".venv"}
 )
 """Folders that tools fill by themselves; what is in them is nobody's work."""
@@ -95,7 +95,7 @@ def _photograph(workspace: Path) -> _Picture:
             continue  # removed meanwhile, or closed to us: then nobody of ours wrote there
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in _SKIPPED_FOLDERS:
+                if entry.name not in TOOL_FOLDERS:
                     folders.append(entry.path)
                 continue
             if is_temporary(entry.name):
