@@ -17,6 +17,7 @@ from typing import Final
 from wavecrew.api.plans import load_agents
 from wavecrew.api.workspace import Workspace
 from wavecrew.core.file_system import NETWORK, file_system_of
+from wavecrew.core.process_tree import group_home
 from wavecrew.core.store import STATE_FOLDER, Store
 from wavecrew.errors import WavecrewError
 
@@ -42,6 +43,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         _state(workspace),
         _file_system(workspace),
         _space(workspace),
+        _groups(),
         _agent(workspace),
     ]
 
@@ -74,6 +76,15 @@ def _file_system(workspace: Workspace) -> Finding:
         found not in NETWORK,
         found or "unknown",
         "work on a local disk: locks and the state database cannot be trusted on a network file system",
+    )
+
+
+def _groups() -> Finding:
+    """A comfort: without it, trees are followed by parents, sessions and a mark."""
+    home = group_home()
+    there = f"each attempt has its own below {home}"
+    return Finding(
+        "control groups", True, there if home else "none of our own (cgroup v2); trees are followed one by one"
     )
 
 

@@ -9,6 +9,7 @@ What it does not know: locks, phases and databases.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 import sys
@@ -17,6 +18,9 @@ from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+
+from wavecrew.core import process_tree
+from wavecrew.core.file_system import file_system_of
 
 ATTEMPT_MARK: Final = "WAVECREW_ATTEMPT"
 """Environment variable that every process of an attempt inherits; its value is the attempt's folder."""
@@ -108,15 +112,34 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def marked_processes(attempt: Path) -> list[int]:
-    """Pids of living processes that carry the mark of an attempt, found by their environment (Linux only).
+def group_of(attempt: Path) -> str:
+    """The control group of an attempt, if its shim said that it would make one and it is there; else nothing.
 
-    A process that was started with an empty environment escapes this search.
+    Agents can write what a shim said, so it is believed only for a group that has the name of this very folder.
+    """
+    try:
+        group = json.loads((attempt / "started").read_bytes())["group"]
+        named = Path(group).name == process_tree.group_name(str(attempt)) and group == os.path.normpath(group)
+        return group if named and file_system_of(Path(group)) == "cgroup2" else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def marked_processes(attempt: Path) -> list[int]:
+    """Pids of living processes of an attempt, found by its control group, if it has one, and by the mark in their
+    environment (Linux only).
+
+    Without a group, a process that was started with an empty environment escapes this search.
     """
     if not _LINUX:
         return []
-    mark = f"{ATTEMPT_MARK}={attempt}".encode()
-    found = []
+    group = group_of(attempt)
+    found = {pid for pid in process_tree.members(group) if start_ticks(pid) is not None} if group else set()
+    return sorted(found | _with_mark(f"{ATTEMPT_MARK}={attempt}".encode()))
+
+
+def _with_mark(mark: bytes) -> set[int]:
+    found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -124,5 +147,5 @@ def marked_processes(attempt: Path) -> list[int]:
             except OSError:
                 continue  # ended meanwhile, or somebody else's
             if mark in environment.split(b"\0") and start_ticks(int(entry.name)) is not None:
-                found.append(int(entry.name))
+                found.add(int(entry.name))
     return found

@@ -9,7 +9,8 @@ The attempt folder is the protocol. Files that the coordinator makes before the 
   env.json   the environment; removed as soon as it has been read, because it may hold secrets
 Files that the shim makes:
   lock       held with flock for the shim's whole life (and not by its children): proof of life without any pid
-  started    pid and start time; an attempt that has this file is never started again
+  started    pid, start time, and the control group if there can be one; an attempt that has this file is never
+             started again
   progress   the step at work, for people
   log        output of all steps, written by the descriptors of the processes themselves
   exit       the result; written to a temporary name, synced, renamed, folder synced. Absent means lost.
@@ -25,7 +26,6 @@ that it reads from the socket on its standard input. Forking costs a fraction of
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -35,20 +35,21 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from wavecrew.core import process_tree
+else:  # by its path, because nothing of wavecrew can be imported here
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    process_tree = __import__("process_tree")
+    del sys.path[0]
 
 LOCKED, REFUSED, BROKEN = 111, 112, 70
 _LINUX = sys.platform == "linux"
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TAIL_POLL_SECONDS = 0.02
 _LOCK_TRIES = 25
 _LOG_POLL_SECONDS = 0.1
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _prctl(option: int, value: int) -> None:
-    if _LINUX:
-        _libc.prctl(option, value, 0, 0, 0)
+start_ticks = process_tree.start_ticks
 
 
 def publish(folder: str, name: str, record: dict[str, Any], *, sync: bool) -> None:
@@ -70,35 +71,12 @@ def publish(folder: str, name: str, record: dict[str, Any], *, sync: bool) -> No
             os.close(directory)
 
 
-def start_ticks(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return int(stat.read().rpartition(b")")[2].split()[19])
-    except OSError:
-        return 0
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one, orphans that were handed to it included (Linux)."""
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        parent = todo.pop()
-        try:
-            with open(f"/proc/{parent}/task/{parent}/children") as children:
-                below = [int(text) for text in children.read().split()]
-        except OSError:
-            below = []
-        found += below
-        todo += below
-    return found
-
-
 class Attempt:
     """One attempt, from its lock to its result."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, group: str = "") -> None:
         self.folder = folder
+        self.group = group
         with open(folder + "/job.json", "rb") as job:
             self.job: dict[str, Any] = json.load(job)
         with open(folder + "/env.json", "rb") as environment:
@@ -122,6 +100,8 @@ class Attempt:
             result = self._step(number, step)
             if result["code"] != 0 or result["cause"]:
                 break
+        if self.group:
+            process_tree.remove_group(self.group)
         result.update(strays=self.strays, of=len(steps), at=time.time())
         publish(self.folder, "exit", result, sync=True)
 
@@ -190,7 +170,7 @@ class Attempt:
         """In the child: become the program. Never returns."""
         try:
             os.setpgid(0, 0)
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            process_tree.die_with_parent(signal.SIGKILL)
             if os.getppid() != shim:
                 os._exit(113)  # the shim died between fork and prctl
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD):
@@ -200,6 +180,8 @@ class Attempt:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.chdir(self.job["cwd"])
+            if self.group:
+                process_tree.enter_group(self.group)
             os.execvpe(argv[0], argv, self.environment)
         except OSError as error:
             os.write(told, str(error.errno or 1).encode())
@@ -225,12 +207,14 @@ class Attempt:
                 self.cause = "timeout"
             if kill_at is None and (status is not None or self.cause):
                 kill_at = now + self.job["grace"]
-                self.strays += len(descendants(os.getpid())) if status is not None else 0
+                self.strays += len(process_tree.descendants(os.getpid())) if status is not None else 0
                 self._signal(agent, signal.SIGTERM)
             if kill_at is not None and (self.hurry or now >= kill_at):
                 self._signal(agent, signal.SIGKILL)
             self._trim_log()
             self._sleep(kill_at, now)
+        if self.group:
+            process_tree.empty_group(self.group)
         self._trim_log()
         return os.waitstatus_to_exitcode(status) if status is not None else -signal.SIGKILL
 
@@ -262,11 +246,13 @@ class Attempt:
 
     def _signal(self, agent: int, number: int) -> None:
         """To the step's process group, and to those below that left the group."""
+        if self.group and number == signal.SIGKILL:  # all at one instant, which no fork outruns
+            process_tree.kill_group(self.group)
         try:
             os.killpg(agent, number)
         except OSError:
             pass
-        for pid in descendants(os.getpid()):
+        for pid in process_tree.descendants(os.getpid()):
             try:
                 os.kill(pid, number)
             except OSError:
@@ -299,9 +285,9 @@ def _wait_signal(seconds: float) -> int | None:
     return None
 
 
-def run_attempt(folder: str, tell: Callable[[str], None] | None = None) -> int:
+def run_attempt(folder: str, tell: Callable[[str], None] | None = None, home: str = "") -> int:
     """Own the attempt, or leave with a code that says why not. `tell` gets one line: the pid of the owner, or minus
-    the code, and the folder."""
+    the code, and the folder. `home` is the control group in which one for the attempt may be made, if there is one."""
     lock = os.open(folder + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if not _flock(lock):
         return _refuse(folder, LOCKED, tell)
@@ -313,11 +299,13 @@ def run_attempt(folder: str, tell: Callable[[str], None] | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
     if os.getsid(0) != os.getpid():
         os.setsid()
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    publish(folder, "started", {"pid": os.getpid(), "ticks": start_ticks(os.getpid())}, sync=False)
+    process_tree.adopt_orphans()
+    group = f"{home}/{process_tree.group_name(folder)}" if home else ""
+    record = {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "group": group}
+    publish(folder, "started", record, sync=False)  # before the group is made, so that it is found whenever we die
     if tell is not None:
         tell(f"{os.getpid()} {folder}")
-    Attempt(folder).run()
+    Attempt(folder, group if group and process_tree.make_group(group) else "").run()
     return 0
 
 
@@ -341,6 +329,7 @@ def _refuse(folder: str, code: int, tell: Callable[[str], None] | None) -> int:
 def serve(channel: socket.socket) -> None:
     """The nursery: fork a shim for each attempt folder that arrives, until the coordinator's end is closed."""
     shims: dict[int, bytes] = {}
+    home = process_tree.group_home()
     signal.signal(signal.SIGCHLD, lambda *_: _reap_shims(shims, channel))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
@@ -355,7 +344,7 @@ def serve(channel: socket.socket) -> None:
         else:
             code = BROKEN
             try:
-                code = run_attempt(os.fsdecode(message), partial(_tell, channel))
+                code = run_attempt(os.fsdecode(message), partial(_tell, channel), home)
             finally:
                 if code == BROKEN:  # a full disk, say; nothing is told twice, because the first word closes the channel
                     _tell(channel, f"-{BROKEN} {os.fsdecode(message)}")
@@ -390,7 +379,7 @@ def main(arguments: list[str]) -> int:
         serve(channel)
         return 0
     (folder,) = arguments
-    return run_attempt(folder)
+    return run_attempt(folder, home=process_tree.group_home())
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wavecrew.core import process_tree
 from wavecrew.core.attempts import Fate, fate_of, shim_pid, strays_of, tidy
-from wavecrew.core.liveness import is_locked
+from wavecrew.core.liveness import group_of, is_locked
 
 _POLL_SECONDS: Final = 0.1
 _SWEEP_SECONDS: Final = 0.05
@@ -195,9 +196,14 @@ def _is_alive(folder: Path) -> bool:
 async def sweep(folder: Path, *, patience: float = 5.0) -> bool:
     """Kill what a lost attempt left behind. Tells whether nothing of it is alive any more."""
     tidy(folder)
+    group = group_of(folder)
     for _ in range(max(1, int(patience / _SWEEP_SECONDS))):
+        if group:
+            process_tree.kill_group(group)
         left = strays_of(folder)
-        if not left:
+        if not left and not (group and process_tree.is_populated(group)):
+            if group:
+                process_tree.remove_group(group)
             return fate_of(folder) is not Fate.ALIVE
         for pid in left:
             with contextlib.suppress(OSError):
