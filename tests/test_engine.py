@@ -786,7 +786,7 @@ Store.append = around(Store.append)  # inside of a transaction: nothing of it ma
 Supervisor.start = around(Supervisor.start)
 Supervisor.adopt = around(Supervisor.adopt)
 engine_module.write_job = around(engine_module.write_job)
-engine._observe = around(engine._observe)  # right behind a commit
+engine._ledger._observe = around(engine._ledger._observe)  # right behind a commit
 print("ready", flush=True)
 asyncio.run(engine.run())
 """

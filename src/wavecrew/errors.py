@@ -25,6 +25,7 @@ class ExitCode:
     LIMIT_REACHED = 6
     BUSY = 7
     PREFLIGHT = 8
+    UNPROVEN = 9
     INTERNAL = 70
     INTERRUPTED = 130
     TERMINATED = 143
@@ -177,6 +178,13 @@ class StoreError(WavecrewError):
 
     code = "WC303"
     exit_code = ExitCode.PREFLIGHT
+
+
+class ResultError(WavecrewError):
+    """The result of a run does not hold what was merged into it."""
+
+    code = "WC321"
+    exit_code = ExitCode.UNPROVEN
 
 
 class LockError(WavecrewError):

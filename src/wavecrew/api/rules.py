@@ -24,6 +24,7 @@ def retry_rules(config: ParallelExecutionConfig) -> RetryRules:
         config.retry_delay_seconds,
         config.lock_timeout_seconds,
         max(1, config.conflict_retry_attempts),
+        config.conflict_retry_attempts,
     )
 
 

@@ -32,6 +32,8 @@ class RetryRules:
     lock_timeout: float = 300.0
     lock_patience: int = 3
     """How many times in a row the lock timeout may pass before the phase is given up."""
+    conflicts: int = 3
+    """How often a phase is tried again whose work did not go together with that of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,21 @@ class Judge:
     strict: bool = False
     """Whether a phase fails that may have written what it had not claimed."""
 
-    def result(self, state: ExecutionState, name: str, result: Result, now: float) -> ev.AttemptEnded:
-        """The end of an attempt that left a result."""
+    def result(
+        self, state: ExecutionState, name: str, result: Result, now: float, *, in_place: bool = True
+    ) -> ev.AttemptEnded:
+        """The end of an attempt that left a result. With `in_place` its outputs must stand in the workspace."""
         if result.cause == "stopped":
             return self.end(state, name, now, Outcome.STOPPED, Cause.STOPPED, "stopped", result.code)
         if result.code == 0 and not result.cause:
-            return self._success(state, name, now)
+            return self._success(state, name, now, in_place=in_place)
         cause = _CAUSES.get(result.cause, Cause.EXIT)
-        return self.end(state, name, now, Outcome.FAILED, cause, _told(result), result.code)
+        return self.end(state, name, now, Outcome.FAILED, cause, failing_step(result), result.code)
 
-    def _success(self, state: ExecutionState, name: str, now: float) -> ev.AttemptEnded:
+    def _success(self, state: ExecutionState, name: str, now: float, *, in_place: bool) -> ev.AttemptEnded:
         """A good exit is half of the proof; the other half are the outputs."""
         outputs = state.graph.nodes[name].outputs
-        missing = missing_outputs(self.workspace, outputs)
+        missing = missing_outputs(self.workspace, outputs) if in_place else ()
         if missing:
             detail = f"declared outputs are missing: {told(missing)}"
             return self.end(state, name, now, Outcome.FAILED, Cause.OUTPUTS, detail, 0)
@@ -98,6 +102,8 @@ class Judge:
         found, own = state.phase_states[name], state.graph.nodes[name].retries
         if outcome is Outcome.LOST:
             return now if found.losses + 1 < MAX_LOSSES else None
+        if cause is Cause.MERGE:  # the others' work is in the result by now, so the next try starts from another base
+            return now if found.conflicts < self.rules.conflicts else None
         retries = self.rules.retries if own is None else own
         if outcome is Outcome.FAILED and found.failures < retries:
             return now + self.rules.delay
@@ -118,7 +124,7 @@ def cancelled(ended: ev.AttemptEnded, by: str) -> ev.AttemptEnded:
     return replace(ended, outcome=Outcome.FAILED, cause=Cause.CANCELLED, detail=detail, retry_at=None)
 
 
-def _told(result: Result) -> str:
+def failing_step(result: Result) -> str:
     """Why an attempt failed, in one line for people."""
     if result.cause == "timeout":
         return f"its time limit passed during: {_cut(result.title)}"

@@ -1,0 +1,237 @@
+"""The attempts that are open: started, taken over, judged at their end.
+
+What it does: starts what the ledger has granted, in the shared folder at once and in a worktree as soon as that is
+made, finds out what became of each attempt, and hands good work of a worktree on to the merge queue. What takes time
+is an errand beside the loop of the engine; the loop hears of it by a message.
+What it does not know: which phases start, who asked for what, and how the run goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from wavecrew.core.attempts import Fate, fate_of, read_result, write_job
+from wavecrew.core.care import Care
+from wavecrew.core.homecoming import Homecoming, Rest
+from wavecrew.core.jobs import JobMaker, Prepared
+from wavecrew.core.ledger import Ledger
+from wavecrew.core.supervisor import Supervisor, sweep
+from wavecrew.core.verdicts import Judge, cancelled
+from wavecrew.errors import GitError, StoreError
+from wavecrew.models import events as ev
+from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.execution_state import ExecutionState
+
+_SWEEP_AGAIN_SECONDS: Final = 1.0
+
+
+class Crew:
+    """The open attempts of one coordinator. `home` is there when they work in worktrees, else `care` looks after the
+    shared folder. `post` wakes the engine: with the folder of an attempt that is to be judged, with an error that ends
+    it, or with nothing. `stopping` tells whether agents are to end."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        jobs: JobMaker,
+        judge: Judge,
+        care: Care,
+        home: Homecoming | None,
+        supervisor: Supervisor,
+        post: Callable[[Path | Exception | None], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._jobs = jobs
+        self._judge_of = judge
+        self._care = care
+        self._home = home
+        self._supervisor = supervisor
+        self._post = post
+        self._stopping = stopping
+        self._phase_of: dict[Path, str] = {}
+        self._errands: dict[Path, asyncio.Task[None]] = {}
+        self._resting: set[str] = set()
+
+    @property
+    def at_work(self) -> Mapping[Path, str]:
+        """The folder of each open attempt, and its phase."""
+        return MappingProxyType(self._phase_of)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being done beside the loop."""
+        return bool(self._errands)
+
+    @property
+    def resting(self) -> AbstractSet[str]:
+        """Phases whose work waits, sealed or in its worktree, for the next coordinator."""
+        return self._resting
+
+    @property
+    def _state(self) -> ExecutionState:
+        return self._ledger.state
+
+    # -- starts
+
+    def start(self, ready: Sequence[Prepared]) -> None:
+        """Only now, with the intent on the disk, processes come to be."""
+        for one in ready:
+            self._phase_of[one.folder] = one.phase.id
+        if self._home is not None:
+            for one in ready:
+                self._send(one.folder, self._open(self._home, one))
+            return
+        if ready:
+            self._ledger.record(*self._care.look(self._phase_of.values(), self._ledger.clock()))
+        failed: list[Event] = []
+        for one in ready:
+            try:
+                write_job(one.folder, one.job)
+                self._care.before_start(self._jobs.state_folder, self._jobs.run, one)
+                self._supervisor.start(one.folder)
+            except (OSError, ValueError) as error:  # ValueError: text that no encoding can hold
+                ended = self._not_started(one.folder, error)
+                with contextlib.suppress(OSError):
+                    self._care.after_end(one.folder, ended)
+                failed.append(ended)
+        self._ledger.record(*failed)
+
+    def _not_started(self, folder: Path, error: Exception) -> ev.AttemptEnded:
+        with contextlib.suppress(OSError):
+            fate_of(folder)  # removes its environment, and nothing can start it late
+        name = self._phase_of.pop(folder)
+        return self._end(name, Outcome.FAILED, Cause.START, f"it could not be started: {error}")
+
+    # -- attempts in worktrees
+
+    def _send(self, folder: Path, errand: Coroutine[Any, Any, None]) -> None:
+        """Do something for an attempt beside the loop. What it raises ends the loop."""
+
+        async def go() -> None:
+            try:
+                await errand
+            except Rest:
+                self._resting.add(self._phase_of[folder])
+            except Exception as error:
+                self._post(error)
+            finally:
+                self._errands.pop(folder, None)
+                self._post(None)
+
+        self._errands[folder] = asyncio.create_task(go())
+
+    async def _open(self, home: Homecoming, one: Prepared) -> None:
+        """Make the worktree of an attempt, and start its agent in it."""
+        try:
+            await home.open(one)
+            if self._stopping() or self._state.forbidden or self._state.phase_states[one.phase.id].cancelled_by:
+                self._phase_of.pop(one.folder)
+                ended = self._end(one.phase.id, Outcome.STOPPED, Cause.STOPPED, "stopped before it was started")
+                await home.leave(cancelled(ended, self._state.phase_states[one.phase.id].cancelled_by))
+                return
+            write_job(one.folder, one.job)
+            self._supervisor.start(one.folder)
+        except (OSError, ValueError, GitError) as error:
+            await home.leave(self._not_started(one.folder, error))
+
+    async def _bring_home(self, home: Homecoming, folder: Path, ended: ev.AttemptEnded | None) -> None:
+        """Take the work of an attempt that is over into the result, or, if it has `ended` badly, onto its branch."""
+        name = self._phase_of[folder]
+        if ended is None:
+            await home.bring(name)
+        else:
+            await home.leave(ended)
+        del self._phase_of[folder]
+
+    # -- ends
+
+    async def settle(self, folders: Sequence[Path]) -> None:
+        """Take in the ends of attempts. What left no result is swept first: no lock is freed without proof of death."""
+        if self._home is None:
+            self._ledger.stage(*self._care.look(self._phase_of.values(), self._ledger.clock()))
+        ends: list[Event] = []
+        for folder in folders:
+            name = self._phase_of.get(folder)
+            if name is None or folder in self._errands:
+                continue
+            event = await self._judge(folder, name)
+            if event is None:
+                continue
+            event = cancelled(event, self._state.phase_states[name].cancelled_by)
+            if self._home is not None:
+                good = event.outcome is Outcome.SUCCEEDED
+                self._send(folder, self._bring_home(self._home, folder, None if good else event))
+                continue
+            with contextlib.suppress(OSError):  # a disk that refuses will say so again at the next start
+                self._care.after_end(folder, event)
+            del self._phase_of[folder]
+            ends.append(event)
+        self._ledger.stage(*ends)  # at once, because each call copies the state
+
+    async def _judge(self, folder: Path, name: str) -> ev.AttemptEnded | None:
+        """How an attempt ended; None while something of it is still alive, which will be judged again."""
+        fate = fate_of(folder)
+        if fate is Fate.ALIVE:  # its shim was only slow to take charge
+            self._adopt(folder)
+            return None
+        if fate is Fate.NEVER_STARTED:
+            return self._end(name, Outcome.LOST, Cause.START, "its process never started")
+        try:
+            result = read_result(folder)
+        except StoreError as error:
+            return self._end(name, Outcome.FAILED, Cause.LOST, error.reason) if await self._swept(folder) else None
+        if result is not None:
+            return self._judge_of.result(self._state, name, result, self._ledger.clock(), in_place=self._home is None)
+        if not await self._swept(folder):
+            return None
+        return self._end(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
+
+    async def _swept(self, folder: Path) -> bool:
+        if await sweep(folder):
+            return True
+        asyncio.get_running_loop().call_later(_SWEEP_AGAIN_SECONDS, self._post, folder)
+        return False
+
+    def _adopt(self, folder: Path) -> None:
+        self._supervisor.adopt(folder)
+        if self._stopping() or self._state.phase_states[self._phase_of[folder]].cancelled_by:
+            self._supervisor.stop(folder)
+
+    def _end(self, name: str, outcome: Outcome, cause: Cause, detail: str) -> ev.AttemptEnded:
+        return self._judge_of.end(self._state, name, self._ledger.clock(), outcome, cause, detail)
+
+    def stop(self, folder: Path) -> None:
+        """End the agent of an attempt; asked for twice, without its grace time."""
+        self._supervisor.stop(folder)
+
+    async def close(self) -> None:
+        """Let go of everything: agents that are at work go on, and errands are taken up by the next coordinator."""
+        for errand in self._errands.values():
+            errand.cancel()
+        await asyncio.gather(*self._errands.values(), return_exceptions=True)
+        await self._supervisor.close()
+
+    # -- taking over what an earlier coordinator has left
+
+    def take_over(self) -> tuple[list[Event], list[Path]]:
+        """Adopt the attempts that live. Gives the news of that, and the attempts that are over."""
+        adopted: list[Event] = []
+        over: list[Path] = []
+        for name in self._state.running:
+            attempt = self._state.phase_states[name].attempts
+            folder = self._jobs.folder(name, attempt)
+            self._phase_of[folder] = name
+            if fate_of(folder) is Fate.ALIVE:
+                self._adopt(folder)
+                adopted.append(ev.AttemptAdopted(at=self._ledger.clock(), phase=name, attempt=attempt))
+            else:
+                over.append(folder)
+        return adopted, over
