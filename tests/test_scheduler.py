@@ -52,6 +52,9 @@ def _event(at: float, verb: str, rest: list[str], attempts: dict[str, int]) -> E
         "refuse": ev.PhaseRefused(at=at, phase=name, cause=Cause.LOCK, detail=""),
         "pause": ev.RunPaused(at=at, by="me"),
         "continue": ev.RunContinued(at=at, by="me"),
+        "ask": ev.ApprovalAsked(at=at, gate=" ".join(rest)),
+        "approve": ev.GateApproved(at=at, gate=" ".join(rest), by="me"),
+        "reject": ev.GateRejected(at=at, gate=" ".join(rest), by="me"),
     }
     if verb in simple:
         return simple[verb]
@@ -290,13 +293,137 @@ TWO_LANES = "a\nb\nc < a\nd < b\ne < d"
 def test_a_wave_gate_waits_for_the_end_of_the_wave_before(
     story: str, now: float, expected: str, wake: float | None
 ) -> None:
-    found = decision(TWO_LANES, story, now=now, wave_gate=True, wave_delay_seconds=5.0)
+    story += ", 5 approve wave 2, 5 approve wave 3"
+    found = decision(TWO_LANES, story, now=now, gate="wave", wave_delay_seconds=5.0)
 
     assert (" ".join(found.start), found.wake_at, found.finished) == (expected, wake, False)
 
 
 def test_behind_a_gate_what_is_left_out_or_can_never_come_is_not_waited_for() -> None:
-    assert starts("a\nb\nc < a", "1 start a, 2 done a", only="a c", wave_gate=True) == "c"
+    assert starts("a\nb\nc < a", "1 start a, 2 done a, 3 approve wave 2", only="a c", gate="wave") == "c"
     deep = "a\nb\nc < a\nd < b\ne < c"
-    story = "1 start a, 1 start b, 2 done a, 2 fail b, 3 start c, 4 done c"
-    assert starts(deep, story, wave_gate=True) == "e"
+    story = "1 start a, 1 start b, 2 done a, 2 fail b, 2 approve wave 2, 3 start c, 4 done c, 5 approve wave 3"
+    assert starts(deep, story, gate="wave") == "e"
+
+
+# -- approval ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("story", "ask", "expected"),
+    [
+        ("", "", "a b"),  # the first wave needs nobody
+        ("1 start a, 1 start b, 2 done a", "", ""),  # b is still at work: it is too early to ask
+        ("1 start a, 1 start b, 2 done a, 4 done b", "wave 2", ""),
+        ("1 start a, 1 start b, 2 done a, 4 done b, 5 ask wave 2", "", ""),
+        ("1 start a, 1 start b, 2 done a, 4 done b, 5 ask wave 2, 6 approve wave 2", "", "c d"),
+        ("1 approve wave 2, 1 start a, 1 start b, 2 done a, 4 done b", "", "c d"),  # in advance
+        ("1 approve wave 2, 1 start a, 1 start b, 2 done a", "", ""),  # ... which opens no barrier
+        ("1 start a, 1 start b, 2 done a, 4 done b, 5 skip c, 5 skip d", "wave 3", ""),  # nothing is left in wave 2
+        ("1 start a, 1 start b, 2 done a, 4 fail b, 5 approve wave 2, 6 start c, 7 done c", "", ""),
+    ],
+)
+def test_each_wave_but_the_first_needs_the_end_of_the_one_before_and_somebody_who_agrees(
+    story: str, ask: str, expected: str
+) -> None:
+    found = decision(TWO_LANES, story, gate="wave")
+
+    assert (", ".join(found.ask), " ".join(found.start)) == (ask, expected)
+
+
+@pytest.mark.parametrize(
+    ("story", "ask", "expected"),
+    [
+        ("", "phase a, phase b", ""),
+        ("1 ask phase a, 1 ask phase b", "", ""),
+        ("1 ask phase a, 1 ask phase b, 2 approve phase b", "", "b"),
+        ("1 approve phase a, 1 approve phase b, 2 start a, 3 done a", "phase c", "b"),
+        ("1 approve phase a, 1 approve phase b, 2 start a, 3 retry a until 4", "", "a b"),  # once is enough
+        ("1 approve phase a, 1 approve phase b, 2 start a, 3 retry a until 200", "", "b"),
+    ],
+)
+def test_each_phase_needs_somebody_who_agrees_once_its_dependencies_are_satisfied(
+    story: str, ask: str, expected: str
+) -> None:
+    found = decision(TWO_LANES, story, gate="phase")
+
+    assert (", ".join(found.ask), " ".join(found.start)) == (ask, expected)
+
+
+def test_it_is_asked_for_even_while_no_agent_is_free_but_not_while_the_run_is_paused() -> None:
+    assert decision("a\nb", "1 approve phase a, 2 start a", agents=1, gate="phase").ask == ("phase b",)
+    assert decision("a\nb", "1 pause", gate="phase") == Decision()
+
+
+def test_a_phase_that_waits_for_approval_keeps_nobody_from_its_lock() -> None:
+    found = decision("a : x\nb : x", "1 approve phase b", gate="phase")
+
+    assert (found.start, found.waiting, found.ask) == (("b",), (), ("phase a",))
+
+
+def test_after_approval_the_pause_before_the_wave_still_counts_from_its_end() -> None:
+    story = "1 start a, 2 done a, 3 approve wave 2"
+    found = decision(CHAIN, story, now=6.0, gate="wave", wave_delay_seconds=5.0)
+
+    assert (found.start, found.wake_at) == ((), 7.0)
+
+
+def test_without_a_gate_nobody_is_asked_and_open_questions_hold_up_nothing() -> None:
+    assert decision("a\nb", "1 ask phase a") == Decision(start=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("story", "gate", "options", "unattended"),
+    [
+        ("1 ask phase a, 1 ask phase b", "phase", {}, True),
+        ("1 ask phase a", "phase", {}, False),  # b is to be asked for first
+        ("1 ask phase a, 1 ask phase b", "phase", {"queue": {"elsewhere": {"a"}}}, False),
+        ("1 ask phase a, 1 ask phase b", "phase", {"queue": {"granted": {"a"}}, "agents": 0}, False),
+        ("1 ask phase a, 2 approve phase b, 3 start b", "phase", {}, False),
+        ("1 ask phase a, 2 approve phase b", "phase", {}, False),
+        ("1 ask phase a, 1 approve phase b, 2 start b, 3 retry b until 200", "phase", {}, False),
+        ("1 ask phase a, 1 ask phase b, 2 pause", "phase", {}, False),
+        ("1 ask phase a, 1 reject phase b", "phase", {}, True),
+        ("1 reject phase a, 1 reject phase b", "phase", {}, False),
+    ],
+)
+def test_a_run_is_left_when_only_somebody_who_is_not_there_could_let_it_go_on(
+    story: str, gate: str, options: dict[str, Any], unattended: bool
+) -> None:
+    assert decision("a\nb", story, gate=gate, attended=False, **options).unattended is unattended
+    assert not decision("a\nb", story, gate=gate, **options).unattended
+
+
+def test_what_stands_behind_a_rejected_gate_never_starts_whatever_the_rules_are_now() -> None:
+    for gate in ("none", "wave", "phase"):
+        found = decision("a\nb", "1 reject phase a, 1 approve phase b", gate=gate)
+        assert (found.start, found.finished) == (("b",), False)
+    assert decision("a\nb < a", "1 reject phase a").finished
+    late = "1 start a, 1 start b, 2 done a, 2 fail b, 3 reject wave 2, 4 refuse c, 5 reset b, 6 start b, 7 done b"
+    assert decision("a\nb\nc < a\nd < b\ne < d", late, gate="wave").finished  # d came when it was too late
+
+
+def test_a_wave_does_not_wait_for_what_was_rejected_in_the_one_before() -> None:
+    story = "1 start a, 2 done a, 2 reject phase c, 3 start b, 4 done b"
+    found = decision("a\nb < a\nc < a\nd < b", story, gate="wave")
+
+    assert (found.ask, found.start) == (("wave 3",), ())
+
+
+# -- room on the machine ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("story", "queue", "expected"),
+    [
+        ("", {}, "a"),  # one may always be at work, or nothing would ever change
+        ("1 start a", {}, ""),
+        ("1 start a, 2 done a", {}, "b"),
+        ("", {"granted": {"c", "d"}}, "c"),
+        ("1 start a", {"granted": {"c"}}, ""),
+    ],
+)
+def test_without_room_nothing_starts_beside_what_is_at_work(story: str, queue: dict[str, Any], expected: str) -> None:
+    found = decision(WIDE, story, queue={**queue, "room": False})
+
+    assert (" ".join(found.start), found.finished) == (expected, False)

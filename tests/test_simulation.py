@@ -60,6 +60,11 @@ class Paper:
             if self.suspicious:
                 assert decide(state, policy, now) == decision
                 self._check(state, policy, decision.start)
+            if decision.ask:  # somebody is there who always agrees
+                state = evolve(state, *(ev.ApprovalAsked(at=now, gate=gate) for gate in decision.ask))
+                state = evolve(state, *(ev.GateApproved(at=now, gate=gate, by="me") for gate in decision.ask))
+                if not decision.start:
+                    continue
             started = [
                 ev.AttemptStarted(at=now, phase=name, attempt=state.phase_states[name].attempts + 1, agent="x")
                 for name in decision.start
@@ -131,7 +136,7 @@ def test_runs_are_nearly_as_short_as_can_be_and_never_longer_than_wave_by_wave(a
         least = bound(phases, durations, agents)
 
         eager = Paper(phases, durations, agents).run()
-        waves = Paper(phases, durations, agents, {"wave_gate": True}).run()
+        waves = Paper(phases, durations, agents, {"gate": "wave"}).run()
 
         assert least <= eager * (1 + 1e-9)
         assert eager <= least * (2 - 1 / agents) * (1 + 1e-9)  # what Graham proved for every list schedule
@@ -148,13 +153,13 @@ def test_a_wave_gate_waits_for_the_slowest_of_a_wave() -> None:
     durations = {"a": 1.0, "b": 1.0, "c": 5.0, "d": 1.0}
 
     assert Paper(DIAMOND, durations, 3).run() == 6.0
-    assert Paper(DIAMOND, durations, 3, {"wave_gate": True}).run() == 7.0
+    assert Paper(DIAMOND, durations, 3, {"gate": "wave"}).run() == 7.0
 
 
 def test_a_wave_delay_counts_from_the_start_of_the_wave_before_it_and_behind_a_gate_from_its_end() -> None:
     durations = dict.fromkeys("abcd", 1.0)
     eager = Paper(DIAMOND, durations, 3, {"wave_delay_seconds": 3.0})
-    gated = Paper(DIAMOND, durations, 3, {"wave_delay_seconds": 3.0, "wave_gate": True})
+    gated = Paper(DIAMOND, durations, 3, {"wave_delay_seconds": 3.0, "gate": "wave"})
     eager.run()
     gated.run()
 
@@ -181,7 +186,7 @@ def test_one_that_wants_much_is_not_overtaken_by_less_urgent_ones_that_want_litt
     rules=st.fixed_dictionaries(
         {},
         optional={
-            "wave_gate": st.booleans(),
+            "gate": st.sampled_from(["none", "wave", "phase"]),
             "wave_delay_seconds": st.sampled_from([0.0, 0.5, 3.0]),
             "fail_fast": st.booleans(),
         },

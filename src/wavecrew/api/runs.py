@@ -45,13 +45,16 @@ from wavecrew.models.schedule import Estimates, priorities
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked for. `only`, `start` and `until` narrow the plan down; `force` keeps nothing from before."""
+    """What the user asked for. `only`, `start` and `until` narrow the plan down; `force` keeps nothing from before.
+    `attended` tells whether somebody may be there to approve what waits for that, from any terminal; if not, such a run
+    is left and can be taken up."""
 
     plan: Plan
     only: Sequence[str] = ()
     start: Sequence[str] = ()
     until: Sequence[str] = ()
     force: bool = False
+    attended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         history=earlier.events if earlier is not None and taken_up else (),
         state=state,
         jobs=jobs,
-        policy=_policy(plan.graph, config, jobs),
+        policy=_policy(plan.graph, config, jobs, attended=request.attended),
         newest=earlier.row.id if earlier is not None else "",
     )
     jobs.require_agents(prepared.open_phases)
@@ -356,7 +359,7 @@ def _job_maker(workspace: Workspace, run: str) -> JobMaker:
     )
 
 
-def _policy(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: JobMaker) -> Policy:
+def _policy(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: JobMaker, *, attended: bool) -> Policy:
     """The rules of the run. Urgency is the longest remaining chain by estimates; plan order settles ties."""
     remaining = priorities(graph, Estimates.of(graph).durations)
     place = {name: position for position, name in enumerate(graph.nodes)}
@@ -366,6 +369,7 @@ def _policy(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: JobMa
         rank={name: position for position, name in enumerate(order)},
         claims={name: jobs.claims(phase) for name, phase in graph.nodes.items()},
         wave_delay_seconds=config.wave_delay_seconds,
-        wave_gate=config.gate == "wave",
+        gate=config.gate,
+        attended=attended,
         fail_fast=config.fail_fast,
     )

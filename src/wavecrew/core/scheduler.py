@@ -1,21 +1,23 @@
 """What to do next: a pure function from the state of a run to the phases that start now.
 
-What it does: applies the gates in order (dependencies, stop, free slot, retry time, wave, locks) to the ready phases,
-the one with the longest remaining chain first. A phase that is held up by a lock reserves what it wants, so that no
-phase behind it can overtake it on the same resource and it cannot starve.
-What it does not know: the clock (it is told the time), disks and processes. The lock table has the last word about
-locks, because other runs and scripts hold some too: what it refused is passed in as `elsewhere`, and what it granted
-after a wait as `granted`.
+What it does: applies the gates in order (dependencies, stop, free slot, approval, retry time, wave, locks) to the ready
+phases, the one with the longest remaining chain first. A phase that is held up by a lock reserves what it wants, so
+that no phase behind it can overtake it on the same resource and it cannot starve.
+What it does not know: the clock (it is told the time), disks and processes, and whether the machine has room (it is
+told). The lock table has the last word about locks, because other runs and scripts hold some too: what it refused is
+passed in as `elsewhere`, and what it granted after a wait as `granted`.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Literal
 
-from wavecrew.models.execution_state import ExecutionState, PhaseState
+from wavecrew.models.execution_state import ExecutionState, GateStatus, PhaseState
+from wavecrew.models.gates import phase_gate, wave_gate
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.resources import Claim, ClaimIndex
 
@@ -24,14 +26,16 @@ from wavecrew.models.resources import Claim, ClaimIndex
 class Policy:
     """The rules of a run, worked out once from its plan and its configuration.
 
-    `rank` orders the phases, the most urgent first. `claims` are the keys of the locks of each phase.
+    `rank` orders the phases, the most urgent first. `claims` are the keys of the locks of each phase. `gate` tells
+    before what a person has to agree, `attended` whether somebody may be there who can.
     """
 
     agent_limit: int
     rank: Mapping[str, int]
     claims: Mapping[str, tuple[Claim, ...]]
     wave_delay_seconds: float = 0.0
-    wave_gate: bool = False
+    gate: Literal["none", "wave", "phase"] = "none"
+    attended: bool = True
     fail_fast: bool = False
     by_rank: tuple[str, ...] = field(init=False)
 
@@ -51,12 +55,15 @@ class LockWish:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What should happen now. `wake_at` is when time alone would change the decision; `finished` means that nothing
-    is at work and nothing can ever start."""
+    is at work and nothing can ever start. `ask` are gates that somebody must be asked to open; `unattended` means that
+    nothing is at work, only such a gate keeps all from starting, and nobody is there to open it."""
 
     start: tuple[str, ...] = ()
     waiting: tuple[LockWish, ...] = ()
     wake_at: float | None = None
     finished: bool = False
+    ask: tuple[str, ...] = ()
+    unattended: bool = False
 
 
 def decide(
@@ -66,22 +73,28 @@ def decide(
     *,
     elsewhere: AbstractSet[str] = frozenset(),
     granted: AbstractSet[str] = frozenset(),
+    room: bool = True,
 ) -> Decision:
     """The decision for this moment. The same arguments always give the same answer.
 
     `elsewhere` are ready phases that stand in the queue of the lock table because somebody outside this run is in
-    their way; they take no slot. Those of `granted` have their locks since, and get the next free slot.
+    their way; they take no slot. Those of `granted` have their locks since, and get the next free slot. Without `room`
+    on the machine nothing starts beside what is at work; one phase may always be at work, or nothing would ever change.
     """
     if policy.fail_fast and any(_failed(found) for found in state.phase_states.values()):
         return Decision(finished=not state.running)
     free = policy.agent_limit - len(state.running)
-    candidates = [policy.rank[name] for name in state.queued if state.to_do(name)]
-    if not candidates:
+    if not room:
+        free = min(free, 0 if state.running else 1)
+    ready = _startable(state)
+    if not ready:
         return Decision(finished=not state.running)
     if state.paused_by:
         return Decision()
-    heapq.heapify(candidates)
     gates = _Gates(state, policy, now)
+    ask = gates.to_ask(ready)
+    candidates = [policy.rank[name] for name in ready]
+    heapq.heapify(candidates)
     held: ClaimIndex[str] = ClaimIndex()
     for name in (*state.running, *sorted(elsewhere | granted)):
         held.add(name, policy.claims[name])
@@ -97,7 +110,17 @@ def decide(
         else:
             waiting.append(LockWish(name, str(obstacle[1].resource), obstacle[0]))
         held.add(name, policy.claims[name])
-    return Decision(tuple(start), tuple(waiting), gates.opens_at)
+    idle = not (state.running or start or ask or elsewhere or granted) and gates.opens_at is None
+    unattended = idle and not policy.attended and bool(state.needs_you)
+    return Decision(tuple(start), tuple(waiting), gates.opens_at, ask=ask, unattended=unattended)
+
+
+def _startable(state: ExecutionState) -> list[str]:
+    """The ready phases that this run is to do and that nobody has closed a gate on for good."""
+    names = [name for name in state.queued if state.to_do(name)]
+    if any(gate.status is GateStatus.REJECTED for gate in state.gates.values()):
+        return [name for name in names if not state.rejected(name)]
+    return names
 
 
 def _failed(found: PhaseState) -> bool:
@@ -105,7 +128,7 @@ def _failed(found: PhaseState) -> bool:
 
 
 class _Gates:
-    """The gates of time: the pause before a retry, and the pause or barrier before a wave.
+    """The gates of people, and those of time: the pause before a retry, and the pause or barrier before a wave.
 
     What has begun or ended in the future tells that the clock was put back; nobody waits until it has caught up.
     """
@@ -118,7 +141,21 @@ class _Gates:
         self.opens_at: float | None = None
         """The earliest moment at which a gate that is closed now opens by itself."""
 
+    def to_ask(self, ready: Iterable[str]) -> tuple[str, ...]:
+        """The gates before ready phases that nobody has been asked to open yet."""
+        match self._policy.gate:
+            case "phase":
+                wanted = [phase_gate(name) for name in ready]
+            case "wave":
+                waves = sorted({self._state.graph.wave_of[name] for name in ready})
+                wanted = [wave_gate(wave) for wave in waves if wave > 1 and self._end_of(wave - 1) is not None]
+            case _:
+                wanted = []
+        return tuple(name for name in wanted if name not in self._state.gates)
+
     def open(self, name: str) -> bool:
+        if self._policy.gate == "phase" and not self._approved(phase_gate(name)):
+            return False
         found = self._state.phase_states[name]
         moment = 0.0 if (found.ended_at or 0.0) > self._now else found.retry_at or 0.0
         wave = self._wave_opens(self._state.graph.wave_of[name])
@@ -130,13 +167,22 @@ class _Gates:
             return False
         return True
 
+    def _approved(self, gate: str) -> bool:
+        found = self._state.gates.get(gate)
+        return found is not None and found.status is GateStatus.APPROVED
+
     def _wave_opens(self, wave: int) -> float | None:
-        """When phases of a wave may start: a time, or None while the wave before it holds the barrier."""
+        """When phases of a wave may start: a time, or None while the wave before it, or a person, holds the barrier."""
         if wave == 1:
             return 0.0
         if wave not in self._waves:
-            self._waves[wave] = self._end_of(wave - 1) if self._policy.wave_gate else self._start_of(wave - 1)
+            self._waves[wave] = self._opening_of(wave)
         return self._waves[wave]
+
+    def _opening_of(self, wave: int) -> float | None:
+        if self._policy.gate != "wave":
+            return self._start_of(wave - 1)
+        return self._end_of(wave - 1) if self._approved(wave_gate(wave)) else None
 
     def _start_of(self, wave: int) -> float:
         started = self._state.wave_starts.get(wave)
@@ -155,5 +201,7 @@ class _Gates:
 
     def _settled(self, name: str, found: PhaseState) -> bool:
         if found.satisfied or found.status is PhaseStatus.FAILED or not self._state.to_do(name):
+            return True
+        if self._state.rejected(name):
             return True
         return found.status is PhaseStatus.NOT_STARTED and bool(self._state.blockers(name))

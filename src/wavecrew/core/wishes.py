@@ -1,4 +1,4 @@
-"""What people want of a run from another terminal: retry, skip, pause, continue, cancel.
+"""What people want of a run from another terminal: retry, skip, pause, continue, cancel, approve, reject.
 
 What it does: keeps wishes in the store until the coordinator has answered them, and says which events a wish leads to.
 What it does not know: whether a coordinator is alive, and how agents are stopped.
@@ -16,7 +16,8 @@ from typing import Final
 from wavecrew.errors import InvalidValueError, UsageError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event
-from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.execution_state import ExecutionState, GateStatus
+from wavecrew.models.gates import behind, wave_gate
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.records import plain, rebuild
 
@@ -33,17 +34,21 @@ class WishKind(StrEnum):
     PAUSE = "pause"
     CONTINUE = "continue"
     CANCEL = "cancel"
+    APPROVE = "approve"
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """One wish. `hard` means: with all that depends on it (retry), or at once (pause). No phases means the run."""
+    """One wish. `hard` means: with all that depends on it (retry), or at once (pause). No phases means the run.
+    `gates` are those that are approved or rejected."""
 
     kind: WishKind
     by: str
     phases: tuple[str, ...] = ()
     reason: str = ""
     hard: bool = False
+    gates: tuple[str, ...] = ()
 
 
 def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ...]:
@@ -65,6 +70,10 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
             return () if state.paused_by else (ev.RunPaused(at=now, by=wish.by, reason=wish.reason),)
         case WishKind.CONTINUE:
             return (ev.RunContinued(at=now, by=wish.by),) if state.paused_by else ()
+        case WishKind.APPROVE:
+            return tuple(event for gate in wish.gates for event in _approve(wish, gate, state, now))
+        case WishKind.REJECT:
+            return tuple(event for gate in wish.gates for event in _reject(wish, gate, state, now))
         case _:
             return tuple(_cancel(wish, name, state, now) for name in wish.phases)
 
@@ -117,6 +126,50 @@ def _cancel(wish: Wish, name: str, state: ExecutionState, now: float) -> Event:
     if status is PhaseStatus.QUEUED:
         return ev.PhaseRefused(at=now, phase=name, cause=Cause.CANCELLED, detail=f"cancelled by {wish.by}")
     raise UsageError(f"phase {name} is {status}; only what is ready or at work can be cancelled")
+
+
+# -- gates
+
+
+def _approve(wish: Wish, gate: str, state: ExecutionState, now: float) -> tuple[Event, ...]:
+    """A gate that was rejected can be opened after all: what was given up for it is done again."""
+    found = state.gates.get(gate)
+    if found is not None and found.status is GateStatus.APPROVED:
+        return ()
+    again: list[Event] = []
+    if found is not None and found.status is GateStatus.REJECTED:
+        why = wish.reason or f"{gate} was approved"
+        for name in behind(state.graph, gate):
+            given_up = state.phase_states[name]
+            if given_up.status is PhaseStatus.FAILED and given_up.cause is Cause.REJECTED and not given_up.waiver:
+                again.append(ev.PhaseReset(at=now, phase=name, by=wish.by, reason=why))
+    else:
+        _require_held(gate, state)
+    return (*again, ev.GateApproved(at=now, gate=gate, by=wish.by, reason=wish.reason))
+
+
+def _reject(wish: Wish, gate: str, state: ExecutionState, now: float) -> tuple[Event, ...]:
+    found = state.gates.get(gate)
+    if found is not None and found.status is GateStatus.REJECTED:
+        return ()
+    if found is not None and found.status is GateStatus.APPROVED:
+        raise UsageError(f"{gate} was approved already, by {found.by}", fix="end its phases with: wavecrew cancel")
+    _require_held(gate, state)
+    ready = [name for name in behind(state.graph, gate) if name in state.queued and state.to_do(name)]
+    why = f"{gate} was rejected by {wish.by}" + (f": {wish.reason}" if wish.reason else "")
+    refused = (ev.PhaseRefused(at=now, phase=name, cause=Cause.REJECTED, detail=why) for name in ready)
+    return (ev.GateRejected(at=now, gate=gate, by=wish.by, reason=wish.reason), *refused)
+
+
+def _require_held(gate: str, state: ExecutionState) -> None:
+    """A gate that is asked for, or will be, and behind which there is something to do."""
+    names = behind(state.graph, gate)
+    comes = gate.partition(" ")[0] == state.settings.get("gate") and gate != wave_gate(1)
+    if not names or not (comes or gate in state.gates):
+        raise UsageError(f"run {state.run} has no gate {gate!r}", fix="see what needs you with: wavecrew status")
+    waiting = (PhaseStatus.NOT_STARTED, PhaseStatus.QUEUED)
+    if not any(state.status_of(name) in waiting and not state.phase_states[name].waiver for name in names):
+        raise UsageError(f"nothing waits behind {gate} any more")
 
 
 # -- in the store -----------------------------------------------------------------------------------------------
