@@ -227,6 +227,7 @@ def test_fake_our_group_is_found_below_its_mount(tmp_path: Path) -> None:
     proc, mount = tmp_path / "proc", tmp_path / "mount"
     proc.mkdir()
     ours = fake_group(mount / "user.slice/app")
+    (mount / "user.slice/cgroup.procs").touch()
     old = ("/", str(tmp_path / "old"), "cgroup")
     assert group_home(fake_proc(proc, "/user.slice/app", old, ("/", str(mount), "cgroup2"))) == ours
     assert group_home(fake_proc(proc, "/out/user.slice/app", ("/out", str(mount), "cgroup2"))) == ours
