@@ -923,7 +923,19 @@ def test_gates_and_what_stands_behind_them() -> None:
     assert (wave_gate(2), phase_gate("b"), over(graph, "b")) == ("wave 2", "phase b", ("wave 2", "phase b"))
     assert behind(graph, "wave 2") == ("b", "c")
     assert behind(graph, "phase wave 1") == ("wave 1",)
-    for name in ("wave 0", "wave 3", "wave x", "wave -1", "wave ²", "wave ", "phase z", "b", ""):
+    for name in (
+        "wave 0",
+        "wave 3",
+        "wave x",
+        "wave -1",
+        "wave ²",
+        "wave ",
+        "phase z",
+        "b",
+        "",
+        "wave 02",
+        "wave " + "1" * 9999,
+    ):
         assert behind(graph, name) == ()
 
 
@@ -935,6 +947,13 @@ def test_a_gate_is_asked_for_and_answered() -> None:
     assert state.gates["phase a"] == Gate(GateStatus.APPROVED, 2.0, "ann", "fine")
     assert state.gates["wave 2"] == Gate(GateStatus.REJECTED, 2.0, "ann", "too early")
     assert state.needs_you == ()
+
+
+def test_a_run_that_was_left_for_approval_waits_for_it_until_somebody_has_agreed() -> None:
+    state = replay([CHAIN, asked("phase a"), ev.RunStopped(at=2.0, reason="needs approval: phase a")])
+    assert state.left_for_approval
+    assert not evolve(state, approved("phase a")).left_for_approval
+    assert not evolve(state, ev.RunStopped(at=3.0, reason="SIGINT")).left_for_approval
 
 
 def test_nobody_is_needed_for_a_gate_behind_which_nothing_is_ready() -> None:

@@ -1,6 +1,9 @@
-"""`retry`, `skip`, `pause`, `continue` and `cancel`: wishes about a run, from any terminal."""
+"""`retry`, `skip`, `pause`, `continue`, `cancel`, `approve` and `reject`: wishes about a run, from any terminal."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -8,6 +11,10 @@ from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_gl
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import ExitCode, UsageError
 
+if TYPE_CHECKING:
+    from wavecrew.models.execution_state import ExecutionState
+
+_MakeWish: TypeAlias = "Callable[[ExecutionState], Wish]"
 _RUN = click.option("--run", default="latest", show_default=True, metavar="RUN", help="The run that is meant.")
 
 
@@ -67,29 +74,127 @@ def cancel(settings: Globals, phases: tuple[str, ...], run: str) -> int:
     return _wish(settings, run, WishKind.CANCEL, phases)
 
 
+@click.command()
+@click.argument("gates", nargs=-1, metavar="[GATE...]")
+@click.option("--all", "everything", is_flag=True, help="Every gate that is open for an answer.")
+@click.option("--reason", default="", help="Why, for the history.")
+@_RUN
+@with_globals
+@pass_globals
+def approve(settings: Globals, gates: tuple[str, ...], everything: bool, reason: str, run: str) -> int:
+    """Agree to what waits for that: `wave 2`, or a phase. GATE may be left out if only one waits."""
+    if gates and everything:
+        raise UsageError("name gates, or say --all, but not both")
+    return _answer(settings, run, WishKind.APPROVE, gates, reason=reason, everything=everything)
+
+
+@click.command()
+@click.argument("gates", nargs=-1, required=True, metavar="GATE...")
+@click.option("--reason", required=True, help="Why; it stands in every report.")
+@_RUN
+@with_globals
+@pass_globals
+def reject(settings: Globals, gates: tuple[str, ...], reason: str, run: str) -> int:
+    """Refuse what waits for approval: the phases behind it are given up.
+
+    `wavecrew approve` takes that back, and `wavecrew retry` has it asked again.
+    """
+    return _answer(settings, run, WishKind.REJECT, gates, reason=reason)
+
+
+def _answer(
+    settings: Globals, run: str, kind: WishKind, words: tuple[str, ...], *, reason: str, everything: bool = False
+) -> int:
+    from wavecrew.api.users import who
+
+    def make(state: ExecutionState) -> Wish:
+        gates = gates_named(state, words) if words else _open_gates(state, everything)
+        return Wish(kind=kind, by=who(), reason=reason, gates=gates)
+
+    return _fulfil(settings, run, make)
+
+
+def _open_gates(state: ExecutionState, everything: bool) -> tuple[str, ...]:
+    found = state.needs_you
+    if not found:
+        raise UsageError(f"nothing in run {state.run} waits for approval", fix="see where it stands: wavecrew status")
+    if len(found) > 1 and not everything:
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        shown = ", ".join(found[:5])
+        raise UsageError(f"{len(found)} gates wait for approval: {shown}{more}", fix="name some of them, or say --all")
+    return found
+
+
+def gates_named(state: ExecutionState, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The gates that words mean: `wave 2` (in quotes or not), `2`, `phase ID`, or the id or name of a phase.
+
+    Raises NotFoundError for a word that means none, or several.
+    """
+    left, found = list(words), []
+    while left:
+        word = left.pop(0)
+        if word.casefold() in ("wave", "phase") and word not in state.graph.nodes and left:
+            word = f"{word} {left.pop(0)}"
+        found.append(_gate_named(state, word))
+    return tuple(dict.fromkeys(found))
+
+
+def _gate_named(state: ExecutionState, word: str) -> str:
+    from wavecrew.api.selection import phase_named
+    from wavecrew.models.gates import behind, phase_gate, wave_gate, wave_number
+
+    kind, _, rest = word.partition(" ")
+    wave = wave_gate(wave_number(rest.strip() if kind.casefold() == "wave" else word))
+    if behind(state.graph, wave) and (rest or _by_waves(state)):
+        return wave
+    if kind.casefold() == "phase" and word not in state.graph.nodes:
+        word = rest.strip()
+    return phase_gate(phase_named(state.graph, word))
+
+
+def _by_waves(state: ExecutionState) -> bool:
+    """Whether a bare number is more likely a wave than a phase."""
+    return state.settings.get("gate") == "wave" or any(gate.startswith("wave ") for gate in state.needs_you)
+
+
 def _wish(
     settings: Globals, run: str, kind: WishKind, words: tuple[str, ...], *, reason: str = "", hard: bool = False
 ) -> int:
+    from wavecrew.api.selection import phase_named
+    from wavecrew.api.users import who
+
+    def make(state: ExecutionState) -> Wish:
+        names = tuple(dict.fromkeys(phase_named(state.graph, word) for word in words))
+        return Wish(kind=kind, by=who(), phases=names, reason=reason, hard=hard)
+
+    return _fulfil(settings, run, make)
+
+
+def _fulfil(settings: Globals, run: str, make: _MakeWish) -> int:
+    """Have the wish fulfilled that fits the state of a run, and say so."""
     from wavecrew.api.control import ask
     from wavecrew.api.history import open_run
     from wavecrew.api.places import find_workspace
-    from wavecrew.api.selection import phase_named
-    from wavecrew.api.users import who
     from wavecrew.core.store import Store
 
     folder = find_workspace(settings.directory)
     with Store.open(folder, create=False) as store:
         opened = open_run(store, run)
-        names = tuple(dict.fromkeys(phase_named(opened.state.graph, word) for word in words))
-        wish = Wish(kind=kind, by=who(), phases=names, reason=reason, hard=hard)
         if not opened.state.graph.nodes:
             raise UsageError(f"run {opened.row.id} has no phases")
+        wish = make(opened.state)
         live = ask(store, folder, opened.row.id, wish)
     if settings.json:
-        echo_json({"run": opened.row.id, "wish": kind.value, "phases": list(names), "coordinator": live})
+        about = {"phases": list(wish.phases), "gates": list(wish.gates)}
+        echo_json({"run": opened.row.id, "wish": wish.kind.value, **about, "coordinator": live})
         return ExitCode.OK
+    names = (*wish.phases, *wish.gates)
     what = f" {', '.join(names)}" if names else ""
-    echo(f"{kind.value}{what}: done, run {opened.row.id}")
-    if not live and kind in (WishKind.RETRY, WishKind.SKIP, WishKind.CONTINUE):
+    echo(f"{wish.kind.value}{what}: done, run {opened.row.id}")
+    if not live and wish.kind in _GOES_ON:
         echo("next: wavecrew run (nobody is at work on it)")
     return ExitCode.OK
+
+
+_GOES_ON = (WishKind.RETRY, WishKind.SKIP, WishKind.CONTINUE, WishKind.APPROVE)
+"""After these a run can do more than before."""

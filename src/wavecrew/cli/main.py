@@ -33,6 +33,8 @@ _COMMANDS = {
     "pause": ("control", "Start nothing new for a while."),
     "continue": ("control", "End a pause."),
     "cancel": ("control", "End agents, or the whole run."),
+    "approve": ("control", "Agree to what waits for that."),
+    "reject": ("control", "Refuse what waits for approval."),
     "status": ("look", "Show where a run stands."),
     "logs": ("look", "Show what the agent of a phase printed."),
     "report": ("look", "Show where the time of a run went."),

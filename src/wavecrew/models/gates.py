@@ -14,8 +14,11 @@ from typing import Final
 from wavecrew.models import events as ev
 from wavecrew.models.parallel_execution import DependencyGraph
 
+NEEDS_APPROVAL: Final = "needs approval"
+"""How the reason of a run begins that was left because nobody was there to open a gate."""
 _WAVE: Final = "wave "
 _PHASE: Final = "phase "
+_DIGITS: Final = 10
 
 
 class GateStatus(StrEnum):
@@ -51,10 +54,14 @@ def behind(graph: DependencyGraph, gate: str) -> tuple[str, ...]:
     if gate.startswith(_PHASE):
         name = gate.removeprefix(_PHASE)
         return (name,) if name in graph.nodes else ()
-    number = gate.removeprefix(_WAVE)
+    number = wave_number(gate.removeprefix(_WAVE)) if gate.startswith(_WAVE) else 0
     layers = graph.layers()
-    known = gate.startswith(_WAVE) and number.isascii() and number.isdecimal() and 0 < int(number) <= len(layers)
-    return layers[int(number) - 1] if known else ()
+    return layers[number - 1] if 0 < number <= len(layers) and gate == wave_gate(number) else ()
+
+
+def wave_number(text: str) -> int:
+    """The number of a wave as people write it; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 0
 
 
 def over(graph: DependencyGraph, phase: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from wavecrew.models.gates import Gate, GateStatus, behind, over
+from wavecrew.models.gates import NEEDS_APPROVAL, Gate, GateStatus, behind, over
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
 from wavecrew.models.phase_state import AgentInfo, AgentStatus, PhaseState
 from wavecrew.models.phase_status import PhaseStatus
@@ -101,6 +101,11 @@ class ExecutionState:
             if gate.status is GateStatus.ASKED
             and any(phase in self.queued and self.to_do(phase) for phase in behind(self.graph, name))
         )
+
+    @property
+    def left_for_approval(self) -> bool:
+        """Whether the coordinator left because a gate waits for a person, and it still does."""
+        return self.stop_reason.startswith(NEEDS_APPROVAL) and bool(self.needs_you)
 
     def rejected(self, phase: str) -> str:
         """The gate that somebody has closed for good before a phase which has not started; empty if there is none."""
