@@ -32,7 +32,7 @@ def detach(prepared: PreparedRun) -> int:
     state = prepared.workspace.folder / STATE_FOLDER
     with prepared.workspace.open_store():
         pass  # make the state folder now, so that its faults are told here
-    words = _in_the_foreground(sys.argv[1:])
+    words = _in_the_foreground(sys.argv[1:], attended=prepared.request.attended)
     log = state / f"coordinator-{prepared.run}.log"
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "wb") as output:
         child = subprocess.Popen(
@@ -46,7 +46,8 @@ def detach(prepared: PreparedRun) -> int:
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end and child.poll() is None and not run_is_alive(state, prepared.run):
         time.sleep(0.02)
-    if child.poll() in (ExitCode.OK, ExitCode.PHASE_FAILED):
+    left = () if prepared.request.attended else (ExitCode.NEEDS_HUMAN,)  # for approval, with nobody to wait for
+    if child.poll() in (ExitCode.OK, ExitCode.PHASE_FAILED, *left):
         echo(f"run {prepared.run} has ended already")
         echo("next: wavecrew status")
         return ExitCode.OK
@@ -57,8 +58,9 @@ def detach(prepared: PreparedRun) -> int:
     return ExitCode.OK
 
 
-def _in_the_foreground(words: list[str]) -> list[str]:
+def _in_the_foreground(words: list[str], *, attended: bool) -> list[str]:
     """The same command line without the wish for the background, with what a process without a terminal needs."""
     end = words.index("--") if "--" in words else len(words)
     options = [word for word in words[:end] if word != "--detach"]
+    options += ["--wait-for-approval"] if attended else []  # any terminal can give it
     return [*options, "--ui", "plain", "--no-input", *words[end:]]

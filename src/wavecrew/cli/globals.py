@@ -61,7 +61,12 @@ class Globals:
     @property
     def may_ask(self) -> bool:
         """Whether there is somebody who can answer a question."""
-        return not self.no_input and not os.environ.get("WAVECREW_NO_INPUT") and sys.stdin.isatty()
+        return self.allows_questions and sys.stdin.isatty()
+
+    @property
+    def allows_questions(self) -> bool:
+        """Whether questions are wanted at all, here or elsewhere."""
+        return not self.no_input and not os.environ.get("WAVECREW_NO_INPUT")
 
     def wants_color(self, stream: Any = None) -> bool:
         """`--color` beats NO_COLOR beats FORCE_COLOR beats what the stream is."""

@@ -43,7 +43,9 @@ def overview(settings: Globals) -> None:
 @click.argument("run", default="latest")
 @click.option("--watch", is_flag=True, help="Print it again whenever something has changed, until the run is over.")
 @click.option("--wait", is_flag=True, help="Print it once nobody is at work on the run any more.")
-@click.option("--exit-status", is_flag=True, help="Exit with 1 unless everything is done, as `run` does.")
+@click.option(
+    "--exit-status", is_flag=True, help="Exit as `run` does: 1 unless all is done, 5 if it was left for approval."
+)
 @with_globals
 @pass_globals
 def status(settings: Globals, run: str, watch: bool, wait: bool, exit_status: bool) -> int:
@@ -56,9 +58,12 @@ def status(settings: Globals, run: str, watch: bool, wait: bool, exit_status: bo
         while watch and opened.alive:
             opened = _wait_for_news(store, opened)
             _print_status(settings, store, opened.row.id)
-    if exit_status and not (opened.state.end_time is not None and opened.state.succeeded):
-        return ExitCode.PHASE_FAILED
-    return ExitCode.OK
+    if not exit_status:
+        return ExitCode.OK
+    if opened.state.left_for_approval and not opened.alive:
+        return ExitCode.NEEDS_HUMAN
+    done = opened.state.end_time is not None and opened.state.succeeded
+    return ExitCode.OK if done else ExitCode.PHASE_FAILED
 
 
 def _wait_for_news(store: Store, opened: OpenedRun) -> OpenedRun:

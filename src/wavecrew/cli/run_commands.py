@@ -33,6 +33,7 @@ _SHOWN_PROMPT = 12
 @click.option("--dry-run", is_flag=True, help="Show exactly what would be started, and start nothing.")
 @click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
 @click.option("--detach", is_flag=True, help="Go on in the background; look with `wavecrew status`.")
+@click.option("--wait-for-approval", is_flag=True, help="Wait for it even if nobody can be asked here.")
 @with_settings
 @with_globals
 @pass_globals
@@ -47,18 +48,20 @@ def run(
     dry_run: bool,
     yes: bool,
     detach: bool,
+    wait_for_approval: bool,
     **flags: Any,
 ) -> int:
     """Run PLAN with agents in parallel.
 
     A run that was interrupted or has failed phases is taken up where it stands: finished work is kept, agents that
     are still alive are adopted, failed phases are tried again. Ctrl-C ends all agents and keeps the state; a second
-    Ctrl-C does not wait for them.
+    Ctrl-C does not wait for them. Where a person has to agree (gate), any terminal will do: `wavecrew approve`.
     """
     from wavecrew.api.runs import RunRequest, prepare_run
 
     workspace, found = _workspace_and_plan(settings, plan, flags)
-    prepared = prepare_run(workspace, RunRequest(found, only, start, until, force))
+    attended = wait_for_approval or (settings.allows_questions if detach else settings.may_ask)
+    prepared = prepare_run(workspace, RunRequest(found, only, start, until, force, attended=attended))
     if not prepared.taken_up and not settings.quiet:
         for finding in found.diagnostics:
             if finding.severity is Severity.WARNING:
@@ -92,7 +95,7 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
     from wavecrew.views.resumption import resumption_text
 
     workspace, found = _workspace_and_plan(settings, plan, flags)
-    prepared = prepare_run(workspace, RunRequest(found))
+    prepared = prepare_run(workspace, RunRequest(found, attended=settings.may_ask))
     if not prepared.taken_up:
         raise NotFoundError(
             "there is no run of this plan, as it is now, to take up", fix="start one with: wavecrew run"
@@ -132,6 +135,8 @@ def _tell_stop(prepared: PreparedRun, screen: Screen, name: str) -> None:
 
 def exit_code(state: ExecutionState) -> int:
     """What the end of a run means for a script."""
+    if state.left_for_approval:
+        return ExitCode.NEEDS_HUMAN
     if state.stop_reason:
         return ExitCode.TERMINATED if state.stop_reason == "SIGTERM" else ExitCode.INTERRUPTED
     return ExitCode.OK if state.succeeded else ExitCode.PHASE_FAILED
