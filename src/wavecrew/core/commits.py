@@ -132,6 +132,12 @@ def seen_from(prefix: str, path: str) -> str:
 # -- declared outputs -------------------------------------------------------------------------------------------
 
 
+def matches(pattern: Resource, path: str) -> bool:
+    """Whether a file is meant by a pattern, judged by the same rule as lock conflicts. A file can be named `*` itself:
+    it is the file of that name, and not every file."""
+    return meets(pattern, Resource(ResourceKind.FILE, re.sub(r"[*?\[]", r"[\g<0>]", path)))
+
+
 class Contents:
     """The files of one commit or tree, and which declared outputs are among them. Outputs are meant from `prefix`, the
     workspace. Links are followed inside of the tree; what lies outside of it is not there."""
@@ -149,6 +155,10 @@ class Contents:
     def missing(self, outputs: Iterable[str]) -> tuple[str, ...]:
         """Those of the outputs that are not there."""
         return tuple(output for output in outputs if not self._has(parse_resource(output)))
+
+    def lacks(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those of the paths, from the top of the repository, that are no files here."""
+        return tuple(path for path in paths if path not in self._files)
 
     def _has(self, resource: Resource) -> bool:
         match resource.kind:
@@ -171,12 +181,11 @@ class Contents:
         return any(file.startswith(start) for file in self._files)
 
     def _any_match(self, pattern: Resource) -> bool:
-        """Judged by the same rule as lock conflicts, so that a pattern means one thing everywhere."""
         start = self._start + literal_prefix(pattern.key)
         for path in self._files:
             if path.startswith(start) and path.startswith(self._start):
                 key = path.removeprefix(self._start)
-                if meets(pattern, Resource(ResourceKind.FILE, key)) and self._exists(path):
+                if matches(pattern, key) and self._exists(path):
                     return True
         return False
 

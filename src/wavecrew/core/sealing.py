@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from wavecrew.core.commits import (
     ATTEMPT,
@@ -26,6 +27,7 @@ from wavecrew.core.commits import (
     changes,
     identity,
     make_commit,
+    matches,
     message_of,
     seen_from,
     trailers_of,
@@ -35,9 +37,9 @@ from wavecrew.core.git import Git
 from wavecrew.core.worktree_state import STEPS, half_done, is_ancestor, private_folder, show_hidden, tip_of
 from wavecrew.core.worktrees import Place
 from wavecrew.errors import GitError
-from wavecrew.models.resources import Resource, ResourceKind, literal_prefix, meets, parse_resource
+from wavecrew.models.resources import Resource, ResourceKind, literal_prefix, parse_resource
 
-_OURS = (".git", ".wavecrew")
+_OURS: Final = (".git", ".wavecrew")
 
 
 class UnsoundWorkError(GitError):
@@ -152,11 +154,11 @@ class Sealer:
             given = b"\0".join(os.fsencode(path) for path in forced)
             self._git.run("add", *options, cwd=place.folder, given=given, environment=literally)
             tree = self._git.text("write-tree", cwd=place.folder)
-        nested = changes(self._git, base, tree).repositories
+        nested = changes(self._git, base, tree).repositories or Contents(self._git, tree, "").lacks(forced)
         if nested:
             raise UnsoundWorkError(
                 f"a repository inside of the repository: {_few(nested)}",
-                fix="its files are in no commit here: remove its .git folder and git's entry (git rm --cached)",
+                fix="its files are in no commit here: remove its .git folder, and git's entry (git rm --cached)",
             )
         return tree
 
@@ -287,19 +289,20 @@ def _files_of(place: Place, resource: Resource) -> Iterator[str]:
     start = place.workspace / resource.key
     if resource.kind is ResourceKind.GLOB:
         start = place.workspace / literal_prefix(resource.key)
-    inside = place.folder.resolve() / start.parent.relative_to(place.folder)
-    if start.parent.resolve() != inside or any(part.lower() in _OURS for part in start.parts[len(inside.parts) :]):
+    way = start.relative_to(place.folder)
+    if any((place.folder / one).is_symlink() for one in way.parents) or any(one.lower() in _OURS for one in way.parts):
         return  # behind a link git takes nothing, and nothing of git's own or ours
     if start.is_symlink() or not start.is_dir():
-        if os.path.lexists(start):
-            yield start.relative_to(place.folder).as_posix()
+        if start.is_symlink() or start.is_file():
+            yield way.as_posix()
         return
     for parent, folders, names in os.walk(start):
         folders[:] = [name for name in folders if name not in _OURS]
         for name in [*names, *(one for one in folders if Path(parent, one).is_symlink())]:
             path = Path(parent, name)
             key = path.relative_to(place.workspace).as_posix()
-            if resource.kind is not ResourceKind.GLOB or meets(resource, Resource(ResourceKind.FILE, key)):
+            wanted = resource.kind is not ResourceKind.GLOB or matches(resource, key)
+            if wanted and (path.is_symlink() or path.is_file()):
                 yield path.relative_to(place.folder).as_posix()
 
 
