@@ -760,7 +760,7 @@ import asyncio, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from core_builders import Bench
-from wavecrew.core import engine as engine_module
+from wavecrew.core import crew
 from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor
 
@@ -785,7 +785,7 @@ engine = bench.engine(limit=4)
 Store.append = around(Store.append)  # inside of a transaction: nothing of it may have happened
 Supervisor.start = around(Supervisor.start)
 Supervisor.adopt = around(Supervisor.adopt)
-engine_module.write_job = around(engine_module.write_job)
+crew.write_job = around(crew.write_job)
 engine._ledger._observe = around(engine._ledger._observe)  # right behind a commit
 print("ready", flush=True)
 asyncio.run(engine.run())

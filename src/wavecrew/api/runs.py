@@ -26,7 +26,8 @@ from wavecrew.api.users import who
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
-from wavecrew.core.engine import Engine, Observer
+from wavecrew.core.engine import Engine
+from wavecrew.core.ledger import Observer
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.outputs import missing_outputs
 from wavecrew.core.resource_keys import ResourceKeys
