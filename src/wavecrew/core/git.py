@@ -64,7 +64,7 @@ class Git:
     def __init__(self, program: str, root: Path, common: Path) -> None:
         self.root = root
         self.common = common
-        self._program = program
+        self.program = program
         self._known: tuple[Files, Mapping[str, str]] = ({}, {})
 
     # -- finding ------------------------------------------------------------------------------------------------
@@ -76,17 +76,17 @@ class Git:
         Raises PreflightError when git is missing, too old, does not trust the folder, or when the repository has no
         work tree, and NotFoundError when there is no repository.
         """
-        program = _program()
-        if program is None:
+        found = program()
+        if found is None:
             raise PreflightError("git was not found", fix=f"install git {_dotted(OLDEST)} or newer")
-        _require_version(program)
-        root = _ask_where(program, folder, "--show-toplevel")
-        return cls(program, root, _ask_where(program, root, "--git-common-dir"))
+        _require_version(found)
+        root = _ask_where(found, folder, "--show-toplevel")
+        return cls(found, root, _ask_where(found, root, "--git-common-dir"))
 
     @classmethod
     def find(cls, folder: Path) -> Git | None:
         """The same, and None where there is no repository or no git at all. Raises PreflightError like `open`."""
-        if _program() is None:
+        if program() is None:
             return None
         try:
             return cls.open(folder)
@@ -117,7 +117,7 @@ class Git:
         foreign = _why_foreign(folder, self.common)
         if foreign:
             raise GitError(f"git {verb} was not run: {printable(os.fspath(folder))} {foreign}")
-        command = [self._program, verb, *FLAGS.get(verb, ()), *rest]
+        command = [self.program, verb, *FLAGS.get(verb, ()), *rest]
         whole = {**(environment or {}), **self._disarmed()}
         for attempt in range(_TRIES):
             answer = call(command, folder, whole, given, self._lock_to_pass())
@@ -181,7 +181,7 @@ class Git:
         files: Files = {}
         found: list[Entry] = []
         for file in self._first_files():
-            read_with_includes(self._program, file, files, found)
+            read_with_includes(self.program, file, files, found)
         return files, tuple(found)
 
     def _first_files(self) -> tuple[Path, ...]:
@@ -201,7 +201,8 @@ class Git:
 # -- the program ------------------------------------------------------------------------------------------------
 
 
-def _program() -> str | None:
+def program() -> str | None:
+    """Where git is; None where there is none."""
     return shutil.which("git", path=search_path())
 
 

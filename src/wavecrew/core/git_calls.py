@@ -243,6 +243,8 @@ def disarmed_by(configuration: Iterable[Entry]) -> dict[str, str]:
 def _answers_to(key: str) -> dict[str, str]:
     """What is set because this key is set somewhere."""
     section, _, rest = key.partition(".")
+    if section == "alias":
+        return {key: "!false"}
     name, dot, variable = rest.rpartition(".")
     if not dot:
         return {key: ""} if key == "diff.external" else {}
@@ -257,7 +259,7 @@ def _answers_to(key: str) -> dict[str, str]:
         case ("diff", "command") | ("trailer", "command" | "cmd") | ("remote", "vcs"):
             return {key: ""}
         case "remote", "uploadpack" | "receivepack":
-            return {key: f"git-{variable[:-4]}-pack"}
+            return {"protocol.file.allow": "never"}  # the first value counts there, so ours would not
         case "submodule", "update":
             return {key: "none"}
         case "hook", _:
