@@ -477,9 +477,8 @@ def test_a_folder_of_git_files_that_became_a_repository_is_still_sealed(world: W
     assert set(world.integration().seal(place, world.start, "p", []).changed) == {"dir/c.txt", "dir/new.txt"}
 
 
-@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("detached", [False, True])
-def test_a_sealing_that_dies_at_any_call_is_taken_up(world: World, after: bool, detached: bool) -> None:
+def test_a_sealing_that_dies_at_any_call_is_taken_up(world: World, detached: bool) -> None:
     def prepared(number: int) -> Place:
         place = world.opened("p", number)
         if detached:
@@ -494,7 +493,7 @@ def test_a_sealing_that_dies_at_any_call_is_taken_up(world: World, after: bool, 
     for last in range(1, alive.calls + 1):
         place = prepared(last)
         with pytest.raises(Killed):
-            world.integration(world.mortal(last, after=after)).seal(place, world.start, "p", ["o.tmp"])
+            world.integration(world.mortal(last)).seal(place, world.start, "p", ["o.tmp"])
         found = world.integration().seal(place, world.start, "p", ["o.tmp"])
         assert set(found.changed) == {"own.txt", "new.txt", "o.tmp"}
         assert found.missing == ()

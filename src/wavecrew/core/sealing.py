@@ -148,13 +148,15 @@ class Sealer:
         tree = self._git.text("write-tree", cwd=place.folder)
         missing = Contents(self._git, tree, place.prefix).missing(outputs)
         forced = [path for output in missing for path in _files_of(place, parse_resource(output))]
+        lost: tuple[str, ...] = ()
         if forced:
             literally = {"GIT_LITERAL_PATHSPECS": "1"}
             options = ("--force", "--sparse", "--pathspec-from-file=-", "--pathspec-file-nul")
             given = b"\0".join(os.fsencode(path) for path in forced)
             self._git.run("add", *options, cwd=place.folder, given=given, environment=literally)
             tree = self._git.text("write-tree", cwd=place.folder)
-        nested = changes(self._git, base, tree).repositories or Contents(self._git, tree, "").lacks(forced)
+            lost = Contents(self._git, tree, "").lacks(forced)
+        nested = changes(self._git, base, tree).repositories or lost
         if nested:
             raise UnsoundWorkError(
                 f"a repository inside of the repository: {_few(nested)}",

@@ -42,7 +42,8 @@ class Listed:
 
 def listed(git: Git) -> tuple[Listed, ...]:
     """All worktrees of the repository, the user's own first."""
-    records = git.run("worktree", "list", "--porcelain", "-z").out.split(b"\0\0")
+    with git.writing():  # reading too: git fails on a worktree that another process is just making
+        records = git.run("worktree", "list", "--porcelain", "-z").out.split(b"\0\0")
     return tuple(_listed(record) for record in records if record)
 
 

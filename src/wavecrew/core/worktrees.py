@@ -11,6 +11,7 @@ attempt, and is never overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -220,7 +221,10 @@ class Worktrees:
         return tuple(found)
 
     def _is_unsaved(self, folder: Path, entry: Listed | None) -> bool:
-        return entry is None or (entry.locked not in _UNFINISHED and holds_work(self._git, folder))
+        try:
+            return entry is None or (entry.locked not in _UNFINISHED and holds_work(self._git, folder))
+        except GitError:
+            return True  # somebody is just at work there, or it is broken
 
     def _branches(self, start: str, *conditions: str) -> dict[str, str]:
         """Branches of attempts, with their commits. That of a whole run has one part less in its name."""
@@ -233,7 +237,8 @@ class Worktrees:
     def _folders(self, everywhere: bool) -> Iterator[Path]:
         for run in self._root.glob("*") if everywhere else (self._root / self._run,):
             if run.is_dir() and not run.is_symlink():
-                yield from run.iterdir()
+                with contextlib.suppress(FileNotFoundError):  # closed by somebody since
+                    yield from run.iterdir()
 
     def discard(self, remain: Remain) -> None:
         """Remove a branch with its worktree. Raises GitError, and removes nothing, unless its work is merged, nothing
@@ -258,10 +263,8 @@ def _names(folder: Path) -> set[str]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):  # others are still there
         folder.rmdir()
-    except OSError:
-        return  # others are still there
 
 
 def _delete_tree(folder: Path) -> None:
