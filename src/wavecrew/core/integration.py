@@ -63,6 +63,11 @@ class Integration:
         self._prefix = "" if prefix in (None, ".") else str(prefix)
         self._state = _below(git.root, state_folder) if state_folder is not None else None
 
+    @property
+    def git(self) -> Git:
+        """The repository that the result is in."""
+        return self._git
+
     # -- the branch ---------------------------------------------------------------------------------------------
 
     def begin(self, start: str) -> str:
