@@ -35,15 +35,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one commit on `main`."""
+    place = tmp_path_factory.mktemp("pattern")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place))
+        plain(place, "init", "-q", "-b", "main")
+        place.joinpath("a.txt").write_text("one\n")
+        plain(place, "add", "-A")
+        plain(place, "-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", "first")
+    return place
+
+
+@pytest.fixture
+def folder(pattern: Path, tmp_path: Path) -> Path:
+    """One's own copy of it."""
     place = tmp_path / "project"
-    place.mkdir()
-    plain(place, "init", "-q", "-b", "main")
-    place.joinpath("a.txt").write_text("one\n")
-    plain(place, "add", "-A")
-    plain(place, "commit", "-qm", "first")
+    shutil.copytree(pattern, place)
     return place
 
 
@@ -86,13 +95,39 @@ def test_without_git_open_refuses_and_find_says_none(folder: Path, monkeypatch: 
 
 
 def test_an_old_git_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "bin" / "git"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho git version 2.37.9\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{fake_git(tmp_path, 'echo git version 2.37.9')}:{os.environ['PATH']}")
     with pytest.raises(PreflightError, match=r"git version 2\.37\.9 is too old"):
         Git.find(folder)
+
+
+def fake_git(tmp_path: Path, lines: str) -> Path:
+    """A program in the place of git; returns its folder."""
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{lines}\n")
+    program.chmod(0o755)
+    return program.parent
+
+
+def test_a_repository_of_another_user_is_refused_with_the_way_to_trust_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (
+        'test "$1" = version && echo git version 2.54.0 && exit\necho "fatal: detected dubious ownership" >&2\nexit 128'
+    )
+    monkeypatch.setenv("PATH", f"{fake_git(tmp_path, lines)}:{os.environ['PATH']}")
+    with pytest.raises(PreflightError, match="belongs to another user") as caught:
+        Git.open(folder)
+    assert f"safe.directory {folder}" in caught.value.fix
+
+
+def test_a_git_that_is_killed_or_says_nothing_is_told(folder: Path, tmp_path: Path) -> None:
+    program = fake_git(tmp_path, 'test "$1" = config && exit\ntest "$1" = status && kill -9 $$\nexit 3') / "git"
+    git = Git(str(program), folder, folder / ".git")
+    with pytest.raises(GitError, match="git status was ended by signal 9"):
+        git.run("status")
+    with pytest.raises(GitError, match="git log failed with exit code 3: it said nothing"):
+        git.run("log")
 
 
 def test_a_bare_repository_is_refused_also_from_inside(folder: Path, tmp_path: Path) -> None:
@@ -278,7 +313,6 @@ EXECUTING = {
     "filter.evil.smudge": "smudge",
     "filter.long.process": "process",
     "merge.evil.driver": "merge-driver",
-    "merge.default": "evil",
     "diff.external": "diff-external",
     "diff.evil.command": "diff-command",
     "diff.seen.textconv": "textconv",
@@ -295,6 +329,7 @@ EXECUTING = {
     "submodule.evil.update": "!submodule",
 }
 SETTINGS = {
+    "merge.default": "evil",
     "commit.gpgSign": "true",
     "tag.gpgSign": "true",
     "log.showSignature": "true",
@@ -319,16 +354,22 @@ def hostile(folder: Path, canary: Path, tmp_path: Path) -> Path:
         return str(path)
 
     write_files(folder)
+    settings = dict(SETTINGS)
     for key, value in EXECUTING.items():
-        named = value if key == "merge.default" else f"{'!' * value.startswith('!')}{program(value.strip('!'))}"
-        plain(folder, "config", key, named)
-    for key, value in SETTINGS.items():
-        plain(folder, "config", key, value)
+        settings[key] = f"{'!' * value.startswith('!')}{program(value.strip('!'))}"
+    for key, value in settings.items():
+        section, _, rest = key.partition(".")
+        name, dot, variable = rest.rpartition(".")
+        append(
+            folder / ".git" / "config",
+            f"[{section}{f' {chr(34)}{name}{chr(34)}' * bool(dot)}]\n\t{variable} = {value}\n",
+        )
     for name in HOOKS:
         hook = folder / ".git" / "hooks" / name
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"#!/bin/sh\ntouch '{canary}/hook-{name}'\n")
         hook.chmod(0o755)
+    assert set(plain(folder, "config", "--list", "--name-only").split()) >= {key.lower() for key in settings}
     assert touched(canary) == set()
     return folder
 

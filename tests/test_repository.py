@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -30,17 +31,29 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with three commits on `main` and one that collides with the last on `side`."""
+    place = tmp_path_factory.mktemp("pattern")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place))
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Someone")
+            patch.setenv(f"GIT_{role}_EMAIL", "someone@example.org")
+        git(place, "init", "-q", "-b", "main")
+        for text in ("one", "two", "three"):
+            commit(place, text)
+        git(place, "checkout", "-q", "-b", "side", "main~1")
+        commit(place, "other")
+        git(place, "checkout", "-q", "main")
+    return place
+
+
+@pytest.fixture
+def folder(pattern: Path, tmp_path: Path) -> Path:
+    """One's own copy of it."""
     place = tmp_path / "project"
-    place.mkdir()
-    git(place, "init", "-q", "-b", "main")
-    for text in ("one", "two", "three"):
-        commit(place, text)
-    git(place, "checkout", "-q", "-b", "side", "main~1")
-    commit(place, "other")
-    git(place, "checkout", "-q", "main")
+    shutil.copytree(pattern, place)
     return place
 
 

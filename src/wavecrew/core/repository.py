@@ -109,35 +109,28 @@ class _Status:
     def __init__(self, git: Git) -> None:
         self.head = self.branch = ""
         self.dirty: list[str] = []
-        records = iter(
-            git.text("status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames").split("\0")
-        )
-        for record in records:
-            self._take(record, records)
+        form = ("--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames")
+        for record in git.text("status", *form).split("\0"):
+            kind, _, rest = record.partition(" ")
+            if kind == "#":
+                self._take_header(*rest.split(" ")[:2])
+            elif kind in _FIELDS:
+                self.dirty.append(rest.split(" ", _FIELDS[kind])[-1])
 
-    def _take(self, record: str, more: Iterator[str]) -> None:
-        kind, _, rest = record.partition(" ")
-        if kind == "#":
-            name, _, value = rest.partition(" ")
-            if name == "branch.oid" and value != "(initial)":
-                self.head = value
-            elif name == "branch.head" and value != "(detached)":
-                self.branch = value
-        elif kind in _FIELDS:
-            self.dirty.append(rest.split(" ", _FIELDS[kind])[-1])
-            if kind == "2":
-                next(more, "")  # the name before a rename
+    def _take_header(self, name: str, value: str) -> None:
+        if name == "branch.oid" and value != "(initial)":
+            self.head = value
+        elif name == "branch.head" and value != "(detached)":
+            self.branch = value
 
 
-_FIELDS: Final = {"1": 7, "2": 8, "u": 9, "?": 0}
+_FIELDS: Final = {"1": 7, "u": 9, "?": 0}
 """How many fields stand before the path in each kind of record."""
 
 
 def _operation(git: Git) -> str:
-    for name, operation in _OPERATIONS:
-        if (git.root / git.text("rev-parse", "--git-path", name)).exists():
-            return operation
-    return ""
+    directory = Path(git.text("rev-parse", "--absolute-git-dir"))  # that of this work tree
+    return next((operation for name, operation in _OPERATIONS if (directory / name).exists()), "")
 
 
 def _uses_lfs(git: Git, attributes: str) -> bool:
