@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sandbox import Sandbox, phase
@@ -146,3 +148,114 @@ def test_a_plan_is_the_same_from_wherever_one_stands(done: Sandbox) -> None:
     assert "nothing to do" in again.out
     from_outside = done.wavecrew("-C", str(done.folder), "status", "--json", cwd=done.home)
     assert json.loads(from_outside.out)["status"] == done.status()["status"]
+
+
+def test_force_with_a_selection_keeps_the_rest(done: Sandbox) -> None:
+    assert done.run("--force", "--only", "3").code == 0
+    assert done.ran() == ["3"]
+    assert done.run().code == 0
+    assert done.ran() == ["3"], "the whole plan is done, and nothing of it was forgotten"
+    assert done.run("--force", "--only", "1").code == 0
+    assert done.run().code == 0
+    assert done.ran()[:2] == ["3", "1"]
+    assert sorted(done.ran()) == ["1", "2", "3", "3", "4"]
+
+
+# -- what work rests on -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def readers(box: Sandbox) -> Sandbox:
+    """A finished plan in which `a` reads a file, `b` a folder, `c` neither; `d` comes after `a`."""
+    box.write("notes.txt", "one")
+    box.write("src/x.py", "x = 1")
+    box.plan(*_readers())
+    assert box.run().code == 0
+    (box.folder / "ran").unlink()
+    return box
+
+
+def _readers(**more: Any) -> list[dict[str, Any]]:
+    return [
+        phase("a", "touch a.out", reads=["notes.txt"], writes=["a.out"]),
+        phase("b", "touch src/made", reads=["src/"], writes=["src/made"]),
+        phase("c", "touch c.out", writes=["c.out"], **more),
+        phase("d", "touch d.out", needs=["a"], writes=["d.out"]),
+    ]
+
+
+def test_a_file_that_changed_is_done_again_by_its_readers(readers: Sandbox) -> None:
+    readers.write("notes.txt", "two")
+    told = readers.wavecrew("explain", "a", "--plan", "plan.json")
+    assert "again?  yes: it reads notes.txt, which changed" in told.out
+    rehearsed = readers.run("--dry-run")
+    assert "again   it reads notes.txt, which changed" in rehearsed.out
+    assert "again   phase a is done again" in rehearsed.out
+    assert readers.run().code == 0
+    assert readers.ran() == ["a", "d"]
+    assert "nothing to do" in readers.run().out
+    readers.write("src/new.py", "")
+    assert readers.run().code == 0
+    assert readers.ran() == ["a", "d", "b"]
+
+
+def test_touching_changes_nothing_and_neither_do_limits_and_views(readers: Sandbox) -> None:
+    for name in ("notes.txt", "src/x.py", "plan.json"):
+        os.utime(readers.folder / name, (1, 1))
+    again = readers.run("-j1", "--timeout", "1000", "--retries", "2", "--ui", "plain")
+    assert "nothing to do" in again.out
+    readers.plan(*_readers(estimate="3h"))
+    assert readers.run().code == 0
+    assert readers.ran() == []
+    told = readers.wavecrew("explain", "a", "--plan", "plan.json")
+    assert "again?  no: nothing that it rests on has changed" in told.out
+
+
+def test_another_command_for_all_is_more_than_a_limit(box: Sandbox) -> None:
+    box.write("wavecrew.toml", 'agent = "command"\ncommand = ["sh", "-c", "echo $WAVECREW_PHASE >> ran"]\n')
+    own = phase("own", "true", needs=["2"])
+    box.plan({"id": "1", "name": "One"}, {"id": "2", "name": "Two", "needs": ["1"]}, own)
+    assert box.run().code == 0
+    box.write("wavecrew.toml", 'agent = "command"\ncommand = ["sh", "-c", "echo $WAVECREW_PHASE! >> ran"]\n')
+    told = box.wavecrew("explain", "1", "--plan", "plan.json", "--json").json
+    assert told["run"]["reason"] == "the setting command changed"
+    assert told["run"]["changed"] == ["setting:command"]
+    (changed,) = [one for one in told["run"]["inputs"] if one["then"] != one["now"]]
+    assert changed["name"] == "setting:command"
+    told = box.wavecrew("explain", "own", "--plan", "plan.json", "--json").json
+    assert (told["run"]["again"], told["run"]["reason"]) == (True, "phase 2 is done again"), "it has its own command"
+    assert box.run().code == 0
+    assert box.ran() == ["1", "2", "own", "1!", "2!", "own"]
+    assert box.run("--agent", "runbook").code == 8, "another agent would have to do all of it, and cannot"
+
+
+def test_explain_tells_of_every_phase_whether_it_stands(readers: Sandbox) -> None:
+    answer = readers.wavecrew("explain", "b", "--plan", "plan.json", "--json").json
+    assert answer["needs"] == []
+    assert answer["run"]["again"] is False
+    assert {one["name"] for one in answer["run"]["inputs"]} == {"agent", "document", "reads:src/"}
+    assert all(one["then"] == one["now"] for one in answer["run"]["inputs"])
+    readers.plan(*_readers(), phase("new", needs=["b"]))
+    told = readers.wavecrew("explain", "new", "--plan", "plan.json")
+    assert "again?  yes: it is new" in told.out
+    (readers.folder / "a.out").unlink()
+    told = readers.wavecrew("explain", "a", "--plan", "plan.json")
+    assert "again?  yes: its output a.out is gone" in told.out
+    assert "again?  yes: phase a is done again" in readers.wavecrew("explain", "d", "--plan", "plan.json").out
+
+
+def test_explain_before_any_run(box: Sandbox) -> None:
+    box.plan(*_readers())
+    assert box.wavecrew("explain", "a", "--plan", "plan.json", "--json").json["run"] is None
+    assert "again?" not in box.wavecrew("explain", "a", "--plan", "plan.json").out
+
+
+def test_failed_phases_and_an_edit_elsewhere_are_one_run(done: Sandbox) -> None:
+    done.plan(*_chain(four="false"))
+    assert done.run().code == 1
+    done.plan(*_chain(three="echo 3 > three", four="touch four"))
+    told = done.wavecrew("resume", "plan.json", "--yes")
+    assert told.code == 0, told
+    assert "again  3 Phase 3  its document changed" in told.out
+    assert sorted(done.ran()) == ["3", "4", "4"]
+    assert len(done.wavecrew("runs", "list", "--json").json["runs"]) == 2

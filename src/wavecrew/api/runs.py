@@ -1,8 +1,8 @@
 """From a wish to run a plan to an engine that does it.
 
-What it does: decides whether an earlier run is taken up or a new one begins, which finished work is kept, puts jobs,
-policy and engine together, and asks for consent before commands of a document are run.
-What it does not know: how anything is shown.
+What it does: prepares a run, so that everything about it can be shown before anything happens, and carries it out.
+What it does not know: what becomes of earlier work (`again`), how a history opens (`opening`), and how anything is
+shown.
 """
 
 from __future__ import annotations
@@ -14,39 +14,36 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
+from wavecrew.api.again import Judged, judge, latest_run, plan_key
+from wavecrew.api.evidence import begin_place
 from wavecrew.api.history import OpenedRun, open_run
-from wavecrew.api.plans import load_agents
+from wavecrew.api.opening import at_work, begin, foreseen, go_on, settle
+from wavecrew.api.parts import input_reader, job_maker, policy_for
 from wavecrew.api.rules import care_for, retry_rules
 from wavecrew.api.selection import select
-from wavecrew.api.users import who
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
 from wavecrew.core.engine import Engine
-from wavecrew.core.ledger import Observer
+from wavecrew.core.inputs import InputReader
 from wavecrew.core.jobs import JobMaker
-from wavecrew.core.outputs import missing_outputs
-from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.core.ledger import Observer
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import STATE_FOLDER, Store
 from wavecrew.errors import PlanError, RunBusyError, Severity
-from wavecrew.models import events as ev
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, evolve
-from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
-from wavecrew.models.phase_status import PhaseStatus
-from wavecrew.models.plan import Plan, digest_of
-from wavecrew.models.schedule import Estimates, priorities
+from wavecrew.models.parallel_execution import PhaseInfo
+from wavecrew.models.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked for. `only`, `start` and `until` narrow the plan down; `force` keeps nothing from before.
+    """What the user asked for. `only`, `start` and `until` narrow the plan down; `force` does again what they choose.
     `attended` tells whether somebody may be there to approve what waits for that, from any terminal; if not, such a run
     is left and can be taken up."""
 
@@ -76,6 +73,10 @@ class PreparedRun:
     state: ExecutionState
     jobs: JobMaker
     policy: Policy
+    reader: InputReader
+    """Who says what phases rest on."""
+    again: Mapping[str, str] = field(default_factory=dict)
+    """Why phases that an earlier run has begun or done are not kept as they are."""
     newest: str = ""
     """The newest run of the plan when this was prepared; a new one is begun only while that holds."""
 
@@ -139,7 +140,9 @@ class PreparedRun:
         Raises RunBusyError when another coordinator is in charge of this run.
         """
         with self.workspace.open_store() as store:
-            if not self.taken_up:
+            if self.taken_up:
+                self._settle(store, observe)
+            else:
                 observe(self._open_history(store), self.state)
             engine = Engine(
                 store=store,
@@ -149,15 +152,23 @@ class PreparedRun:
                 retry=retry_rules(self.config),
                 care=care_for(self.jobs.keys, self.policy.claims, self.config),
                 observe=observe,
-                opening=partial(_ask_again, self.workspace.folder) if self.taken_up else lambda state: (),
+                opening=partial(go_on, self.request.plan, self.reader) if self.taken_up else lambda state: (),
+                inputs=self.reader.inputs,
             )
             return asyncio.run(_with_signals(engine, on_signal))
+
+    def _settle(self, store: Store, observe: Observer) -> None:
+        """What is judged and ended under the plan as it was; told as far as it was not known before."""
+        settle(store, self.workspace.folder, self.run, self.request.plan, self.reader)
+        now = open_run(store, self.run)
+        if len(now.events) > len(self.history):
+            observe(now.events[len(self.history) :], now.state)
 
     def _open_history(self, store: Store) -> tuple[Event, ...]:
         """Begin the run now: since it was prepared, somebody may have thought for long about whether to agree."""
         plan, now = self.request.plan, time.time()
         events = tuple(replace(event, at=now) for event in self.events)
-        key = _plan_key(self.workspace, plan)
+        key = plan_key(self.workspace, plan)
         store.create_run(self.run, at=now, plan=key, digest=plan.digest, events=events, after=self.newest)
         return events
 
@@ -177,25 +188,30 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
     """Work out what `execute` would do. Nothing is written, so this is also the dry run.
 
     Raises PlanError for a faulty plan, NotFoundError for a selection of nothing, PreflightError when an agent cannot
-    do a phase.
+    do a phase, and RunBusyError while somebody is at work who would be in the way.
     """
     plan, config = request.plan, workspace.loaded.config
     _require_sound(plan)
     chosen = select(plan.graph, request.only, request.start, request.until)
-    earlier = _latest_run(workspace, plan)
+    earlier = latest_run(workspace, plan)
     if earlier is not None:
         _require_idle(earlier)
-    if earlier is not None and _goes_on(earlier, plan) and not chosen and not request.force:
-        run, taken_up = earlier.row.id, earlier.row.id
-        events = _ask_again(workspace.folder, earlier.state)
-        state = evolve(earlier.state, *events)
+    jobs = job_maker(workspace, "")
+    reader = input_reader(workspace, earlier.state if earlier is not None else None, jobs)
+    judged = _judged(request, earlier, reader, chosen) if earlier is not None else None
+    if judged is not None and judged.goes_on:
+        before = judged.run.state
+        run = taken_up = before.run
+        events = foreseen(judged.run.state_folder, plan, before, judged.verdicts)
+        state = evolve(before, *events)
     else:
         run, taken_up = os.environ.get("WAVECREW_RUN_ID") or secrets.token_hex(3), ""
         if earlier is not None:
             _require_no_agents(earlier)
-        kept = {} if request.force or earlier is None else _unchanged(workspace.folder, plan.graph, earlier.state)
-        events, state = _begin(run, plan, config, chosen, kept)
-    jobs = _job_maker(workspace, run)
+        kept = judged.kept if judged is not None else {}
+        events = begin(run, plan, config, chosen, kept, begin_place(workspace, config, earlier, kept))
+        state = evolve(ExecutionState(), *events)
+    jobs = replace(jobs, run=run)
     prepared = PreparedRun(
         workspace=workspace,
         request=request,
@@ -205,11 +221,25 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         history=earlier.events if earlier is not None and taken_up else (),
         state=state,
         jobs=jobs,
-        policy=_policy(plan.graph, config, jobs, attended=request.attended),
+        policy=policy_for(plan.graph, config, jobs, attended=request.attended),
+        reader=input_reader(workspace, state, jobs),
+        again=_reasons(judged),
         newest=earlier.row.id if earlier is not None else "",
     )
     jobs.require_agents(prepared.open_phases)
     return prepared
+
+
+def _judged(request: RunRequest, earlier: OpenedRun, reader: InputReader, chosen: frozenset[str]) -> Judged:
+    """By force is done again what was chosen, or all."""
+    forced = (chosen or request.plan.graph.nodes.keys()) if request.force else ()
+    return judge(request.plan, earlier, reader, anew=bool(chosen) or request.force, forced=forced)
+
+
+def _reasons(judged: Judged | None) -> Mapping[str, str]:
+    if judged is None:
+        return {}
+    return {name: verdict.reason for name, verdict in judged.verdicts.items() if verdict.reason}
 
 
 def _require_sound(plan: Plan) -> None:
@@ -222,30 +252,6 @@ def _require_sound(plan: Plan) -> None:
         )
 
 
-def _latest_run(workspace: Workspace, plan: Plan) -> OpenedRun | None:
-    """The newest run of the plan at this path, if there is one."""
-    if not (workspace.folder / STATE_FOLDER / "state.db").exists():
-        return None
-    with workspace.open_store(create=False) as store:
-        for row in store.runs():
-            if row.plan == _plan_key(workspace, plan):
-                return open_run(store, row.id)
-    return None
-
-
-def _plan_key(workspace: Workspace, plan: Plan) -> str:
-    """The path of a plan in a form that does not depend on where the user stands."""
-    path = Path(plan.path).resolve()
-    return str(path.relative_to(workspace.folder)) if path.is_relative_to(workspace.folder) else str(path)
-
-
-def _goes_on(earlier: OpenedRun, plan: Plan) -> bool:
-    """Whether a run of this plan is the one that `run` means. One that was narrowed down to some phases and came to
-    its end is not: the whole plan is more than that."""
-    whole = not earlier.state.selected or earlier.state.end_time is None
-    return whole and earlier.row.digest == plan.digest
-
-
 def _require_idle(earlier: OpenedRun) -> None:
     if earlier.alive:
         raise RunBusyError(
@@ -256,121 +262,9 @@ def _require_idle(earlier: OpenedRun) -> None:
 
 def _require_no_agents(earlier: OpenedRun) -> None:
     """A new run must not start while agents of the run before it, left by a dead coordinator, are still at work."""
-    at_work = [name for name in earlier.state.running if fate_of(earlier.log_file(name).parent) is Fate.ALIVE]
-    if at_work:
+    left = at_work(earlier.state_folder, earlier.state, earlier.state.running)
+    if left:
         raise RunBusyError(
-            f"agents of run {earlier.row.id} are still at work without a coordinator: phase {', '.join(at_work)}",
-            fix="take that run up first: `wavecrew run` with the plan as it was, without --force or a selection",
+            f"agents of run {earlier.row.id} are still at work without a coordinator: phase {', '.join(left)}",
+            fix="take that run up first: `wavecrew run` without --force or a selection",
         )
-
-
-# -- taking up and beginning ------------------------------------------------------------------------------------
-
-
-def _ask_again(folder: Path, state: ExecutionState) -> tuple[Event, ...]:
-    """What a run that is taken up goes on with: what failed is done again, and so is completed work whose outputs
-    have vanished, with all that rests on it."""
-    again: dict[str, str] = {}
-    for name, found in state.phase_states.items():
-        if found.status is PhaseStatus.FAILED and found.waiver is None:
-            again[name] = "run again"
-        elif found.status is PhaseStatus.COMPLETED:
-            gone = missing_outputs(folder, state.graph.nodes[name].outputs)
-            if gone:
-                again[name] = f"its output {gone[0]} is gone"
-    for name in [name for name in again if state.status_of(name) is PhaseStatus.COMPLETED]:
-        for other in state.graph.descendants(name):
-            if state.status_of(other) is PhaseStatus.COMPLETED:
-                again.setdefault(other, f"phase {name} is done again")
-    now, by = time.time(), who()
-    order = reversed(state.graph.topological_order())
-    return tuple(ev.PhaseReset(at=now, phase=name, by=by, reason=again[name]) for name in order if name in again)
-
-
-def _unchanged(folder: Path, graph: DependencyGraph, before: ExecutionState) -> Mapping[str, str]:
-    """Phases that an earlier run completed and that still stand: they, and all they depend on, mean the same, and
-    their outputs are there. Gives the run that did the work."""
-    kept: dict[str, str] = {}
-    for name in graph.topological_order():
-        phase, found = graph.nodes[name], before.phase_states.get(name)
-        if found is None or found.status is not PhaseStatus.COMPLETED:
-            continue
-        same = digest_of(phase) == digest_of(before.graph.nodes[name])
-        if (
-            same
-            and all(other in kept for other in graph.dependencies(name))
-            and not missing_outputs(folder, phase.outputs)
-        ):
-            kept[name] = found.kept_from or before.run
-    return kept
-
-
-def _begin(
-    run: str, plan: Plan, config: ParallelExecutionConfig, chosen: frozenset[str], kept: Mapping[str, str]
-) -> tuple[tuple[Event, ...], ExecutionState]:
-    now, graph = time.time(), plan.graph
-    events: list[Event] = [
-        ev.RunStarted(
-            at=now,
-            run=run,
-            plan_name=plan.name,
-            plan_path=plan.path,
-            plan_digest=plan.digest,
-            phases=plan.phases,
-            selected=tuple(name for name in graph.nodes if name in chosen),
-            settings=config.model_dump(mode="json"),
-        )
-    ]
-    order = graph.topological_order()
-    events += [ev.PhaseKept(at=now, phase=name, from_run=kept[name]) for name in order if name in kept]
-    left_out = {
-        other
-        for name in chosen
-        if name not in kept
-        for other in graph.dependencies(name)
-        if other not in chosen and other not in kept
-    }
-    events += [
-        ev.PhaseSkipped(at=now, phase=name, by=who(), reason="left out by the selection of phases")
-        for name in order
-        if name in left_out
-    ]
-    return tuple(events), evolve(ExecutionState(), *events)
-
-
-# -- putting the parts together ---------------------------------------------------------------------------------
-
-
-def _job_maker(workspace: Workspace, run: str) -> JobMaker:
-    config = workspace.loaded.config
-    return JobMaker(
-        run=run,
-        workspace=workspace.folder,
-        state_folder=workspace.folder / STATE_FOLDER,
-        agents=load_agents(),
-        keys=ResourceKeys(workspace.folder),
-        default_agent=config.agent,
-        command=config.command,
-        prompt_by_file=config.command_prompt == "file",
-        timeout=config.phase_timeout_seconds,
-        grace=config.grace_seconds,
-        log_limit=config.log_limit_bytes,
-        passed_on=config.env,
-        environ=dict(os.environ),
-    )
-
-
-def _policy(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: JobMaker, *, attended: bool) -> Policy:
-    """The rules of the run. Urgency is the longest remaining chain by estimates; plan order settles ties."""
-    remaining = priorities(graph, Estimates.of(graph).durations)
-    place = {name: position for position, name in enumerate(graph.nodes)}
-    order = sorted(graph.nodes, key=lambda name: (-remaining[name], place[name]))
-    return Policy(
-        agent_limit=config.max_parallel_agents,
-        rank={name: position for position, name in enumerate(order)},
-        claims={name: jobs.claims(phase) for name, phase in graph.nodes.items()},
-        wave_delay_seconds=config.wave_delay_seconds,
-        gate=config.gate,
-        attended=attended,
-        fail_fast=config.fail_fast,
-    )

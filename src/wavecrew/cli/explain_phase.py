@@ -1,41 +1,48 @@
-"""What `explain PHASE` prints: why a phase is where it is, and what it waits for or why it would run again.
+"""What `explain PHASE` prints: why a phase is where it is, what it waits for, and whether it would be kept.
 
-What it does: tells, with the line that each answer rests on.
+What it does: tells, with the line that each answer rests on, as text or as JSON.
 What it does not know: codes.
 """
 
 from __future__ import annotations
 
-from wavecrew.api.history import open_run
+import json
+from typing import Any
+
+from wavecrew.api.again import Explained, explain_again
 from wavecrew.api.plans import analyse_plan
 from wavecrew.api.selection import phase_named
 from wavecrew.cli.globals import Globals
-from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.inputs import ATTEMPT, told
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
-from wavecrew.models.plan import digest_of
 from wavecrew.models.schedule import Analysis
 from wavecrew.views.run_words import wrapped
 from wavecrew.views.terminal_text import one_line
 from wavecrew.views.words import duration
 
+_WIDTH = 80
+
 
 def explain_phase(settings: Globals, word: str, plan_path: str | None) -> str:
-    """The whole text. Raises NotFoundError for a word that names no phase, or several."""
+    """The whole text, or JSON. Raises NotFoundError for a word that names no phase, or several."""
     workspace = settings.workspace()
     plan = settings.plan(workspace, plan_path)
+    if plan.settings:
+        workspace = settings.workspace(document=plan.settings)
     name = phase_named(plan.graph, word)
     phase = plan.graph.nodes[name]
+    analysis = analyse_plan(plan, workspace.loaded.config.max_parallel_agents)
+    found = explain_again(workspace, plan, name)
+    if settings.json:
+        return json.dumps(_data(phase, analysis, found), indent=2)
     lines = [f"phase {phase.id}: {phase.name}"]
     if phase.source:
         lines.append(f"  from      {phase.source.file}:{phase.source.line}")
-    lines += _place(phase, analyse_plan(plan, workspace.loaded.config.max_parallel_agents))
-    if (workspace.folder / STATE_FOLDER / "state.db").exists():
-        with workspace.open_store(create=False) as store:
-            opened = open_run(store)
-            if name in opened.state.phase_states:
-                lines += _standing(phase, opened.state, opened.row.id)
+    lines += _place(phase, analysis)
+    if found is not None:
+        lines += _standing(phase, found)
     return "\n".join(lines)
 
 
@@ -66,23 +73,95 @@ def _place(phase: PhaseInfo, analysis: Analysis) -> list[str]:
     return lines
 
 
-def _standing(phase: PhaseInfo, state: ExecutionState, run: str) -> list[str]:
+def _standing(phase: PhaseInfo, explained: Explained) -> list[str]:
+    run = explained.judged.run
+    lines = [f"  in run {run.row.id}"]
+    if phase.id in run.state.phase_states:
+        lines += _where(phase, run.state)
+    answer = one_line(_answer(explained, run.state))
+    lines += wrapped("    again?  ", answer.split(" "), _WIDTH, between=" ")
+    if len(explained.verdict.changed) > 1:
+        changes = [one_line(told(name)) for name in explained.verdict.changed]
+        lines += wrapped("    changed ", changes, _WIDTH)
+    return lines
+
+
+def _where(phase: PhaseInfo, state: ExecutionState) -> list[str]:
     found = state.phase_states[phase.id]
-    lines = [f"  in run {run}", f"    status  {found.status}"]
+    lines = [f"    status  {found.status}"]
     if found.detail:
-        lines += wrapped("    last    ", one_line(found.detail).split(" "), 80, between=" ")
+        lines += wrapped("    last    ", one_line(found.detail).split(" "), _WIDTH, between=" ")
     if found.lock_wait and found.status is PhaseStatus.QUEUED:
         lines.append(f"    waits   for {found.lock_wait.resource}, held by {found.lock_wait.holder}")
     if found.waiver:
         lines.append(f"    waived  by {found.waiver.by}: {found.waiver.reason}")
     if found.status is PhaseStatus.NOT_STARTED:
-        waiting = [other for other in state.graph.dependencies(phase.id) if not state.phase_states[other].satisfied]
-        lines.append(f"    waits   for phase {', '.join(waiting)}")
+        lines.append(f"    waits   for phase {', '.join(_waits_for(phase, state))}")
         stuck = state.blockers(phase.id)
         if stuck:
             lines.append(f"    stuck   behind {', '.join(stuck)}")
-    same = digest_of(phase) == digest_of(state.graph.nodes[phase.id])
-    if found.status is PhaseStatus.COMPLETED:
-        again = "no: its document has not changed since" if same else "yes: its document has changed since"
-        lines.append(f"    again?  {again}")
     return lines
+
+
+def _waits_for(phase: PhaseInfo, state: ExecutionState) -> list[str]:
+    return [other for other in state.graph.dependencies(phase.id) if not state.phase_states[other].satisfied]
+
+
+def _answer(explained: Explained, state: ExecutionState) -> str:
+    """Whether the next `run` would do the phase, and why."""
+    reason, found = explained.verdict.reason, state.phase_states.get(explained.verdict.phase)
+    if found is not None and not reason:
+        if found.status is PhaseStatus.COMPLETED:
+            return "no: nothing that it rests on has changed"
+        if found.waiver is not None:
+            return "no: it is waived"
+        if found.status is PhaseStatus.IN_PROGRESS:
+            return "no: it is at work, and nothing that it rests on has changed"
+        return "yes: it has not been done yet"
+    return f"yes: {reason}"
+
+
+# -- for programs -----------------------------------------------------------------------------------------------
+
+
+def _data(phase: PhaseInfo, analysis: Analysis, explained: Explained | None) -> dict[str, Any]:
+    source = phase.source
+    return {
+        "phase": phase.id,
+        "name": phase.name,
+        "source": {"file": source.file, "line": source.line} if source else None,
+        "wave": analysis.wave_of.get(phase.id),
+        "needs": list(analysis.graph.dependencies(phase.id)),
+        "needed_by": list(analysis.graph.dependents(phase.id)),
+        "estimate_hours": phase.estimated_time,
+        "slack_hours": analysis.hours(analysis.slack.get(phase.id)),
+        "critical": phase.id in analysis.slack and analysis.is_critical(phase.id),
+        "conflicts": [
+            {"with": next(other for other in conflict.phases if other != phase.id), "resource": str(conflict.resource)}
+            for conflict in analysis.conflicts
+            if phase.id in conflict.phases
+        ],
+        "run": None if explained is None else _run_data(phase, explained),
+    }
+
+
+def _run_data(phase: PhaseInfo, explained: Explained) -> dict[str, Any]:
+    state = explained.judged.run.state
+    found = state.phase_states.get(phase.id)
+    again = _answer(explained, state).startswith("yes")
+    return {
+        "run": state.run,
+        "goes_on": explained.judged.goes_on,
+        "status": found.status.value if found else None,
+        "detail": found.detail if found else "",
+        "waits_for": _waits_for(phase, state) if found else [],
+        "stuck_behind": list(state.blockers(phase.id)) if found else [],
+        "again": again,
+        "reason": explained.verdict.reason,
+        "changed": list(explained.verdict.changed),
+        "inputs": [
+            {"name": name, "then": explained.then.get(name), "now": explained.now.get(name)}
+            for name in dict.fromkeys((*explained.then, *explained.now))
+            if name != ATTEMPT
+        ],
+    }

@@ -94,7 +94,8 @@ def plan(settings: Globals, plan: str | None, agents: int | None, form: str, out
 @with_globals
 @pass_globals
 def explain(settings: Globals, what: str, plan_path: str | None) -> int:
-    """Explain WHAT: a code such as WC104, or a phase (why it is where it is, and what it waits for)."""
+    """Explain WHAT: a code such as WC104, or a phase: why it is where it is, what it waits for, and whether
+    the next run would do it again, with the input that changed."""
     from wavecrew.api.codes import explanations
 
     code = what.upper()

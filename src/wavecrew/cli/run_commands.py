@@ -29,7 +29,7 @@ _SHOWN_PROMPT = 12
 @click.option("--only", multiple=True, metavar="PHASE", help="Run only this phase (an id, a name or a pattern).")
 @click.option("--from", "start", multiple=True, metavar="PHASE", help="Run this phase and what depends on it.")
 @click.option("--until", multiple=True, metavar="PHASE", help="Run this phase and what it depends on.")
-@click.option("--force", is_flag=True, help="Begin a new run and keep nothing of earlier ones.")
+@click.option("--force", is_flag=True, help="Begin a new run; do again what was chosen, or all.")
 @click.option("--dry-run", is_flag=True, help="Show exactly what would be started, and start nothing.")
 @click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
 @click.option("--detach", is_flag=True, help="Go on in the background; look with `wavecrew status`.")
@@ -54,8 +54,10 @@ def run(
     """Run PLAN with agents in parallel.
 
     A run that was interrupted or has failed phases is taken up where it stands: finished work is kept, agents that
-    are still alive are adopted, failed phases are tried again. Ctrl-C ends all agents and keeps the state; a second
-    Ctrl-C does not wait for them. Where a person has to agree (gate), any terminal will do: `wavecrew approve`.
+    are still alive are adopted, failed phases are tried again. Finished work that is not as it was (its document, its
+    agent, a file that it reads, its outputs, or something it depends on) is done again. Ctrl-C ends all agents and
+    keeps the state; a second Ctrl-C does not wait for them. Where a person has to agree (gate), any terminal will do:
+    `wavecrew approve`.
     """
     from wavecrew.api.runs import RunRequest, prepare_run
 
@@ -186,24 +188,29 @@ def show_jobs(prepared: PreparedRun, *, as_json: bool) -> None:
         for phase in phases
     ]
     if as_json:
-        echo_json({"run": prepared.run, "taken_up": bool(prepared.taken_up), "jobs": [_job_data(job) for job in jobs]})
+        data = [_job_data(job) | {"reason": prepared.again.get(job.phase.id, "")} for job in jobs]
+        echo_json({"run": prepared.run, "taken_up": bool(prepared.taken_up), "jobs": data})
         return
     kept = sum(found.satisfied for found in state.phase_states.values())
     limit = prepared.policy.agent_limit
     echo(f"dry run: {len(jobs)} to start, {kept} done already, {limit} at a time; nothing was started")
     for job in jobs:
         echo()
-        _show_job(job, state.graph.wave_of[job.phase.id])
+        _show_job(job, state.graph.wave_of[job.phase.id], prepared.again.get(job.phase.id, ""))
 
 
-def _show_job(job: Prepared, wave: int) -> None:
+def _show_job(job: Prepared, wave: int, reason: str) -> None:
     shared = " (shared)"
     locks = ", ".join(f"{claim.resource}{'' if claim.exclusive else shared}" for claim in job.claims)
     limit = f"{job.job.timeout:g}s" if job.job.timeout is not None else "none"
     echo(f"{job.phase.id}  {job.phase.name}   wave {wave}, attempt {job.attempt}, agent {job.agent}")
-    echo(f"  cwd     {job.job.workspace}")
     from wavecrew.views.run_words import wrapped
+    from wavecrew.views.terminal_text import one_line
 
+    if reason:
+        for line in wrapped("  again   ", one_line(reason).split(" "), 80, between=" "):
+            echo(line)
+    echo(f"  cwd     {job.job.workspace}")
     for line in wrapped("  env     ", sorted(job.job.environment), 80, between=" "):
         echo(line)
     echo(f"  locks   {locks or 'none'}")

@@ -183,7 +183,9 @@ class _Fold:
             raise IllegalTransitionError("nothing of what this run is to do is left in the plan")
         self.changes.update(graph=graph, plan_digest=event.plan_digest, selected=selected & graph.nodes.keys())
         self.changes.update(end_time=None, gates=answered(self.gates), wave_starts=self._wave_starts(graph))
-        self.phases = {name: self.phases.get(name, PhaseState()) for name in graph.nodes}
+        gone = {name: found.attempts for name, found in self.phases.items() if name not in graph.nodes}
+        retired = self.changes["retired"] = {**self.changes.get("retired", self.base.retired), **gone}
+        self.phases = {name: self.phases.get(name, PhaseState(attempts=retired.get(name, 0))) for name in graph.nodes}
         self.queued = {name: None for name in self.queued if name in graph.nodes}
         self.open = {
             name: sum(not self.phases[other].satisfied for other in graph.dependencies(name)) for name in graph.nodes

@@ -67,9 +67,21 @@ class ExecutionState:
     """How many dependencies of each phase are not satisfied yet."""
     wave_starts: Mapping[int, float] = field(default_factory=dict)
     """When the first phase of each wave started."""
+    retired: Mapping[str, int] = field(default_factory=dict)
+    """How many attempts those phases had that an edit took out of the plan: should one come back, its next attempt
+    must not be taken for an earlier one."""
 
     def __post_init__(self) -> None:
-        for name in ("phase_states", "settings", "queued", "running", "open_dependencies", "wave_starts", "gates"):
+        for name in (
+            "phase_states",
+            "settings",
+            "queued",
+            "running",
+            "open_dependencies",
+            "wave_starts",
+            "gates",
+            "retired",
+        ):
             found = getattr(self, name)
             if not isinstance(found, MappingProxyType):  # a view made by evolve is nobody else's any more
                 object.__setattr__(self, name, MappingProxyType(dict(found)))

@@ -1,0 +1,87 @@
+"""From settings to those who work for a run: who makes its jobs, in which order phases start, what they rest on.
+
+What it does: puts parts of the core together for one run.
+What it does not know: which run that is and where it stands.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from wavecrew.agents.runbook import RunbookAgent
+from wavecrew.api.evidence import evidence_for
+from wavecrew.api.plans import load_agents
+from wavecrew.api.workspace import Workspace
+from wavecrew.config.parallel_config import ParallelExecutionConfig
+from wavecrew.core.inputs import InputReader
+from wavecrew.core.jobs import JobMaker
+from wavecrew.core.resource_keys import ResourceKeys
+from wavecrew.core.scheduler import Policy
+from wavecrew.core.store import STATE_FOLDER
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
+from wavecrew.models.schedule import Estimates, priorities
+
+
+def job_maker(workspace: Workspace, run: str) -> JobMaker:
+    """Who puts the jobs of a run together."""
+    config = workspace.loaded.config
+    return JobMaker(
+        run=run,
+        workspace=workspace.folder,
+        state_folder=workspace.folder / STATE_FOLDER,
+        agents=load_agents(),
+        keys=ResourceKeys(workspace.folder),
+        default_agent=config.agent,
+        command=config.command,
+        prompt_by_file=config.command_prompt == "file",
+        timeout=config.phase_timeout_seconds,
+        grace=config.grace_seconds,
+        log_limit=config.log_limit_bytes,
+        passed_on=config.env,
+        environ=dict(os.environ),
+    )
+
+
+def policy_for(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: JobMaker, *, attended: bool) -> Policy:
+    """The rules of the run. Urgency is the longest remaining chain by estimates; plan order settles ties."""
+    remaining = priorities(graph, Estimates.of(graph).durations)
+    place = {name: position for position, name in enumerate(graph.nodes)}
+    order = sorted(graph.nodes, key=lambda name: (-remaining[name], place[name]))
+    return Policy(
+        agent_limit=config.max_parallel_agents,
+        rank={name: position for position, name in enumerate(order)},
+        claims={name: jobs.claims(phase) for name, phase in graph.nodes.items()},
+        wave_delay_seconds=config.wave_delay_seconds,
+        gate=config.gate,
+        attended=attended,
+        fail_fast=config.fail_fast,
+    )
+
+
+def input_reader(workspace: Workspace, state: ExecutionState | None, jobs: JobMaker) -> InputReader:
+    """Who says what phases rest on: those of a run, or of one that is about to begin."""
+    return InputReader(
+        evidence_for(workspace, state),
+        claims=jobs.claims,
+        key=jobs.keys.key,
+        agent=jobs.agent_of,
+        settings=_work_settings(workspace.loaded.config, jobs.agent_of),
+    )
+
+
+def _work_settings(
+    config: ParallelExecutionConfig, agent_of: Callable[[PhaseInfo], str]
+) -> Callable[[PhaseInfo], Mapping[str, object]]:
+    """The settings that change what an agent does; all others say when, how long, or what is shown."""
+    for_all: dict[str, object] = {"setup": list(config.setup), "gate_commands": list(config.gate_commands)}
+    by_command: dict[str, object] = {"command": list(config.command)}
+    if config.command:
+        by_command["command_prompt"] = config.command_prompt
+
+    def settings(phase: PhaseInfo) -> Mapping[str, object]:
+        brings_its_own = phase.command or agent_of(phase) == RunbookAgent.name
+        return for_all if brings_its_own else for_all | by_command
+
+    return settings
