@@ -37,6 +37,8 @@ _ENVIRONMENT: Final = {
     "GIT_SSH_VARIANT": "ssh",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_ADVICE": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a history is what its commits say, not what somebody put in their place
+    "GIT_GRAFT_FILE": "/dev/null",
     "LC_ALL": "C",
 }
 _INHERITED: Final = ("HOME", "XDG_CONFIG_HOME", "TMPDIR")
@@ -70,6 +72,7 @@ _ALWAYS: Final = {
     "commit.verbose": "false",
     "color.ui": "false",
     "advice.detachedHead": "false",
+    "advice.graftFileDeprecated": "false",
 }
 
 _TEXTS_ONLY: Final = ("--no-ext-diff", "--no-textconv")
