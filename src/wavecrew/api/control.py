@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.api.history import open_run, run_is_alive
+from wavecrew.api.isolation import isolation_of
 from wavecrew.api.rules import care_for, recorded_config, retry_rules
 from wavecrew.core import wishes
 from wavecrew.core.bell import Bell
@@ -99,5 +100,6 @@ def fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:
         policy=Policy(agent_limit=0, rank={}, claims=claims),
         retry=retry_rules(config),
         care=care_for(keys, claims, config),
+        isolation=isolation_of(state, workspace, config),
     )
     asyncio.run(engine.fulfil(wish))
