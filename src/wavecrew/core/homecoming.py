@@ -24,6 +24,7 @@ from wavecrew.core.care import AuditPolicy
 from wavecrew.core.integration import Conflict, Integration, Proposal
 from wavecrew.core.jobs import Desk, JobMaker, Prepared, check_steps, command_steps
 from wavecrew.core.ledger import Ledger
+from wavecrew.core.proof import prove
 from wavecrew.core.side_jobs import STOPPED, SideJobs
 from wavecrew.core.verdicts import Judge, cancelled, failing_step
 from wavecrew.core.worktrees import BRANCHES, Place, Worktrees
@@ -117,13 +118,8 @@ class Homecoming:
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """From git alone: the outputs of completed phases that are not in the result, and the phases whose commit is
         not."""
-        done = [(name, found) for name, found in self._state.phase_states.items() if found.commit]
-        tip = await asyncio.to_thread(self._has.integration.tip)
-        made = {path: None for _, found in done for path in found.outputs}
-        if not tip:
-            return tuple(made), tuple(name for name, _ in done)
-        missing = await asyncio.to_thread(self._has.integration.missing_outputs, tip, made)
-        return tuple(missing), tuple([name for name, found in done if not await self._is_in(found.commit, tip)])
+        proof = await asyncio.to_thread(prove, self._has.integration, self._state)
+        return proof.missing, proof.unproven
 
     # -- the way out
 
