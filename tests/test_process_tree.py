@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from core_builders import PATIENCE, eventually, prepared_attempt, shell, soon
+from wavecrew.api import doctor
+from wavecrew.api.workspace import open_workspace
 from wavecrew.core import process_tree, shim
 from wavecrew.core.attempts import Fate, fate_of, read_result, shim_pid
 from wavecrew.core.liveness import group_of, marked_processes, start_ticks
@@ -203,6 +205,17 @@ def test_what_is_in_a_group_is_told(home: Path) -> None:
     empty.mkdir()
     assert not is_populated(str(empty))
     assert members(str(empty)) == []
+
+
+def test_doctor_says_whether_there_are_groups(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> str:
+        (found,) = [one for one in doctor.examine(open_workspace(tmp_path)) if one.name == "control groups"]
+        assert found.ok, "they are a comfort"
+        return found.detail
+
+    assert str(home) in told()
+    monkeypatch.setattr(doctor, "group_home", lambda: "")
+    assert told().startswith("none")
 
 
 # -- without ----------------------------------------------------------------------------------------------------
