@@ -646,6 +646,7 @@ def test_git_is_not_started_inside_of_submodules(folder: Path, canary: Path, tmp
     plain(folder, "commit", "-qm", "library")
     plain(folder / "lib", "config", "core.fsmonitor", f"touch {canary}/fsmonitor; false")
     git = Git.open(folder)
+    plain(folder, "config", "submodule.lib.ignore", "none")
     folder.joinpath("lib", "a.txt").write_text("changed\n")
     git.run("status")
     git.run("diff")
