@@ -36,12 +36,14 @@ class WishKind(StrEnum):
     CANCEL = "cancel"
     APPROVE = "approve"
     REJECT = "reject"
+    LANDED = "landed"
+    """No wish for something to happen, but to have it on record: a branch of the user was moved to the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """One wish. `hard` means: with all that depends on it (retry), or at once (pause). No phases means the run.
-    `gates` are those that are approved or rejected."""
+    `gates` are those that are approved or rejected; `branch` was moved to `commit`."""
 
     kind: WishKind
     by: str
@@ -49,6 +51,8 @@ class Wish:
     reason: str = ""
     hard: bool = False
     gates: tuple[str, ...] = ()
+    branch: str = ""
+    commit: str = ""
 
 
 def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ...]:
@@ -70,10 +74,11 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
             return () if state.paused_by else (ev.RunPaused(at=now, by=wish.by, reason=wish.reason),)
         case WishKind.CONTINUE:
             return (ev.RunContinued(at=now, by=wish.by),) if state.paused_by else ()
-        case WishKind.APPROVE:
-            return tuple(event for gate in wish.gates for event in _approve(wish, gate, state, now))
-        case WishKind.REJECT:
-            return tuple(event for gate in wish.gates for event in _reject(wish, gate, state, now))
+        case WishKind.APPROVE | WishKind.REJECT:
+            reply = _approve if wish.kind is WishKind.APPROVE else _reject
+            return tuple(event for gate in wish.gates for event in reply(wish, gate, state, now))
+        case WishKind.LANDED:
+            return (ev.ResultLanded(at=now, by=wish.by, branch=wish.branch, commit=wish.commit),)
         case _:
             return tuple(_cancel(wish, name, state, now) for name in wish.phases)
 
