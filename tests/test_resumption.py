@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from run_stories import MINITABLE, bad_run, end, opening, reset, skip, start
+from run_stories import MINITABLE, bad_run, end, fail, opening, phase, reset, skip, start
 from wavecrew.core.attempts import Fate
+from wavecrew.models.events import Cause, PlanChanged
 from wavecrew.models.execution_state import evolve, replay
 from wavecrew.views.resumption import resumption_text
 
@@ -34,6 +35,20 @@ def test_what_failed_and_what_has_vanished_is_done_again_with_its_reason() -> No
 def test_a_waived_phase_is_not_to_come() -> None:
     events = [*opening(*MINITABLE), skip(0, "01")]
     assert resumption_text(replay(events), (), {}) == "run 3f2a: 1 phase kept\n  9 phases to come"
+
+
+def test_an_edited_plan_and_agents_that_are_ended_for_it_are_told() -> None:
+    cancelled = fail(9, "02", cause=Cause.CANCELLED)
+    again = [reset(9, "02", reason="its document changed"), reset(9, "01", reason="its document changed")]
+    edited = PlanChanged(at=9, by="ann", plan_digest="new", phases=(*MINITABLE, phase("11 more")))
+    before = replay([*opening(*MINITABLE), start(0, "01"), end(2, "01"), start(2, "02")])
+    events = [cancelled, *again, edited]
+    assert resumption_text(evolve(before, *events), events, {}) == (
+        "run 3f2a: 0 phases kept, the plan was edited\n"
+        "  again  01 scaffold  its document changed\n"
+        "  again  02 reader  its document changed; its agent is ended\n"
+        "  9 phases to come"
+    )
 
 
 def test_there_are_words_for_every_fate() -> None:

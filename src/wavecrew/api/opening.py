@@ -142,9 +142,8 @@ def foreseen(
     Raises RunBusyError as `go_on` does.
     """
     now = time.time()
-    lost = [name for name in state.running if name not in plan.graph.nodes]
-    require_no_orphans(plan.graph, state, at_work(store_folder, state, lost))
-    ended = at_work(store_folder, state, unwanted(state, verdicts)) + lost
+    gone = [name for name in state.running if name not in plan.graph.nodes]
+    require_no_orphans(plan.graph, state, at_work(store_folder, state, gone))
     ends = [
         ev.AttemptEnded(
             at=now,
@@ -153,9 +152,15 @@ def foreseen(
             outcome=Outcome.FAILED,
             cause=Cause.CANCELLED,
         )
-        for name in ended
+        for name in (*unwanted(state, verdicts), *gone)
     ]
     return (*ends, *_go_on(plan, evolve(state, *ends), verdicts))
+
+
+def is_unsettled(graph: DependencyGraph, state: ExecutionState, verdicts: Mapping[str, Verdict]) -> bool:
+    """Whether attempts are open that the plan as it is now knows nothing of: those of edited phases, with other claims
+    and outputs, and those of phases that are gone."""
+    return bool(unwanted(state, verdicts)) or not state.running.keys() <= graph.nodes.keys()
 
 
 def settle(store: Store, workspace: Path, run: str, plan: Plan, look: Look) -> None:
@@ -166,9 +171,10 @@ def settle(store: Store, workspace: Path, run: str, plan: Plan, look: Look) -> N
     """
     while True:
         state = open_run(store, run).state
-        ending = unwanted(state, standing(plan.graph, state, look))
-        if not ending and (not state.running or plan.digest == state.plan_digest):
+        verdicts = standing(plan.graph, state, look)
+        if not is_unsettled(plan.graph, state, verdicts):
             return
+        ending = unwanted(state, verdicts)
         try:
             fulfil_alone(store, workspace, run, _wish(ending))
         except UsageError:

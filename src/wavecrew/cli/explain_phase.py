@@ -110,6 +110,8 @@ def _waits_for(phase: PhaseInfo, state: ExecutionState) -> list[str]:
 def _answer(explained: Explained, state: ExecutionState) -> str:
     """Whether the next `run` would do the phase, and why."""
     reason, found = explained.verdict.reason, state.phase_states.get(explained.verdict.phase)
+    if found is not None and not (found.attempts or found.kept_from or found.waiver):
+        return "yes: it has not been done yet"
     if found is not None and not reason:
         if found.status is PhaseStatus.COMPLETED:
             return "no: nothing that it rests on has changed"

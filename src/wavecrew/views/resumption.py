@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from wavecrew.models.events import Event, PhaseReset
+from wavecrew.models.events import AttemptEnded, Event, PhaseReset, PlanChanged
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.views.run_words import label
@@ -27,12 +27,14 @@ def resumption_text(state: ExecutionState, events: Sequence[Event], fates: Mappi
     """One line for each phase that is not simply kept or to come, and the counts of those."""
     again = {event.phase: event.reason for event in events if isinstance(event, PhaseReset)}
     kept = sum(found.satisfied for found in state.phase_states.values())
-    lines = [f"run {state.run}: {counted(kept, 'phase')} kept"]
+    edited = any(isinstance(event, PlanChanged) for event in events)
+    ended = {event.phase for event in events if isinstance(event, AttemptEnded)}
+    lines = [f"run {state.run}: {counted(kept, 'phase')} kept{', the plan was edited' if edited else ''}"]
     for name, phase in state.graph.nodes.items():
         if name in fates:
             verb, reason = _FATES[fates[name]]
         elif name in again:
-            verb, reason = "again", one_line(again[name])
+            verb, reason = "again", one_line(again[name]) + ("; its agent is ended" if name in ended else "")
         else:
             continue
         lines.append(f"  {verb:<6} {label(name, phase.name)}  {reason}")
