@@ -118,7 +118,7 @@ def test_setup_and_teardown_have_slots_and_ports_of_their_own(repo: Repo) -> Non
 @pytest.mark.parametrize(
     ("script", "cause", "detail"),
     [
-        ("echo work > w; git checkout -q --orphan other; git commit -qm x", "git", "does not hold"),
+        ("echo work > w; git checkout -q --orphan other; git commit -qm x", "git", "lacks what"),
         ("echo work > w; mkdir sub; cd sub; git init -q; git commit -q --allow-empty -m x", "git", "sub"),
         ("echo work > w", "outputs", "declared outputs are missing: out"),
         ("echo work > w; echo x > out; exit 3", "exit", "exit code 3"),

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.config.parallel_config import ParallelExecutionConfig
+from wavecrew.core.audit import told
 from wavecrew.core.care import AuditPolicy
 from wavecrew.core.git import Git
 from wavecrew.core.guard import Guard
 from wavecrew.core.homecoming import Isolation
 from wavecrew.core.integration import Conflict, Integration
+from wavecrew.core.jobs import Desk
 from wavecrew.core.repository import RepositoryFacts, look, require_sound, warnings
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.core.worktrees import Worktrees
 from wavecrew.errors import PreflightError
 from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.plan import Plan
 
 WORKTREE: Final = "worktree"
 SHARED: Final = "shared"
@@ -59,8 +62,8 @@ class Ground:
         found = integration.propose(start, self.result, "Go on from the result of an earlier run")
         if isinstance(found, Conflict):
             raise PreflightError(
-                f"what the earlier run has made does not go together with what is here now: {', '.join(found.paths[:5])}",
-                fix="land it first and solve the conflict: wavecrew land; or keep nothing of it: wavecrew run --force",
+                f"what the earlier run made does not go together with what is here now: {told(found.paths)}",
+                fix="land it first (wavecrew land), or keep nothing of it (wavecrew run --force)",
             )
         return found.commit
 
@@ -69,14 +72,14 @@ def survey(
     folder: Path,
     config: ParallelExecutionConfig,
     *,
-    earlier: ExecutionState | None = None,
-    exempt: Collection[str] = (),
+    result: str = "",
+    exempt: Collection[Path] = (),
     include_dirty: bool = False,
     agreed: bool = False,
 ) -> Ground:
-    """Look at the ground before anything starts. `exempt` are files, relative to the repository, whose changes do not
-    matter: the plan and the configuration. `agreed` is consent to programs that the repository's own configuration
-    names.
+    """Look at the ground before anything starts. `result` is what the earlier run of the plan has come to, if some of
+    it is kept. `exempt` are files whose changes do not matter: the plan and the configuration. `agreed` is consent to
+    programs that the repository's own configuration names.
 
     Raises PreflightError, with the way out, for a repository that no run can start from.
     """
@@ -92,9 +95,22 @@ def survey(
     facts = look(git)
     if config.isolation != WORKTREE and not facts.head:
         return Ground(warnings=("this repository has no commits yet, so all agents work in one shared folder",))
-    require_sound(facts, include_dirty=include_dirty, exempt=exempt, agreed=agreed)
-    result = earlier.result if earlier is not None and earlier.isolation == WORKTREE else ""
+    root = git.root.resolve()
+    own = {path.relative_to(root).as_posix() for path in exempt if path.is_relative_to(root)}
+    require_sound(facts, include_dirty=include_dirty, exempt=own, agreed=agreed)
     return Ground(WORKTREE, git, facts, result, include_dirty, warnings(facts))
+
+
+def prefix_of(git: Git, workspace: Path) -> str:
+    """The workspace as seen from the top of its repository; empty when it is the top."""
+    prefix = workspace.resolve().relative_to(git.root.resolve()).as_posix()
+    return "" if prefix == "." else prefix
+
+
+def documents_of(plan: Plan) -> tuple[Path, ...]:
+    """The files that a plan was read from."""
+    named = {Path(plan.path)} | {Path(phase.source.file) for phase in plan.phases if phase.source}
+    return tuple(sorted(path.resolve() for path in named if path.is_file()))
 
 
 def integration_of(git: Git, workspace: Path, run: str, author: str | None) -> Integration:
@@ -118,3 +134,13 @@ def isolation_of(
         gate_commands=config.gate_commands,
         teardown=config.teardown,
     )
+
+
+def next_desk(state: ExecutionState, workspace: Path, phase: str, run: str) -> Desk:
+    """Where the next attempt of a phase would work if it were started alone and now. Nothing is made."""
+    if state.isolation != WORKTREE:
+        return Desk(workspace)
+    place = Worktrees(Git.open(workspace), workspace, workspace / STATE_FOLDER, run).place(
+        phase, state.phase_states[phase].attempts + 1
+    )
+    return Desk(place.workspace, 1, state.result, place.branch)

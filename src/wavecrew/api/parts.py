@@ -39,6 +39,8 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         timeout=config.phase_timeout_seconds,
         grace=config.grace_seconds,
         log_limit=config.log_limit_bytes,
+        setup=config.setup,
+        first_port=config.first_port,
         passed_on=config.env,
         environ=dict(os.environ),
     )

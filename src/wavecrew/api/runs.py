@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from wavecrew.api.again import Judged, judge, latest_run, plan_key
-from wavecrew.api.evidence import begin_place
 from wavecrew.api.history import OpenedRun, open_run
+from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for
 from wavecrew.api.rules import care_for, retry_rules
@@ -29,12 +29,14 @@ from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
 from wavecrew.core.engine import Engine
 from wavecrew.core.inputs import InputReader
-from wavecrew.core.jobs import JobMaker
+from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.ledger import Observer
+from wavecrew.core.machine import has_room
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import STATE_FOLDER, Store
 from wavecrew.errors import PlanError, RunBusyError, Severity
+from wavecrew.models import events as ev
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, evolve
 from wavecrew.models.parallel_execution import PhaseInfo
@@ -53,6 +55,10 @@ class RunRequest:
     until: Sequence[str] = ()
     force: bool = False
     attended: bool = True
+    include_dirty: bool = False
+    """Whether uncommitted work of the user is the first commit of the result."""
+    agreed: bool = False
+    """Whether the user has agreed to programs that the repository's own configuration names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ class PreparedRun:
     policy: Policy
     reader: InputReader
     """Who says what phases rest on."""
+    ground: Ground = field(default_factory=Ground)
+    """What a new run stands on."""
     again: Mapping[str, str] = field(default_factory=dict)
     """Why phases that an earlier run has begun or done are not kept as they are."""
     newest: str = ""
@@ -98,6 +106,12 @@ class PreparedRun:
             for name, phase in self.state.graph.nodes.items()
             if self.state.to_do(name) and not self.state.phase_states[name].satisfied
         )
+
+    def preview(self, phase: PhaseInfo) -> Prepared:
+        """The next attempt of a phase, as it would be started alone and now."""
+        found = self.state.phase_states[phase.id]
+        desk = next_desk(self.state, self.workspace.folder, phase.id, self.run)
+        return self.jobs.prepare(self.state.graph, phase, found.attempts + 1, found.detail, desk)
 
     def fates(self) -> Mapping[str, Fate]:
         """What has become of the attempts that a dead coordinator left open, by phase. Looking changes nothing but
@@ -140,10 +154,13 @@ class PreparedRun:
         Raises RunBusyError when another coordinator is in charge of this run.
         """
         with self.workspace.open_store() as store:
+            state = self.state
             if self.taken_up:
                 self._settle(store, observe)
             else:
-                observe(self._open_history(store), self.state)
+                events = self._open_history(store)
+                state = evolve(ExecutionState(), *events)
+                observe(events, state)
             engine = Engine(
                 store=store,
                 registry=LockRegistry(store, self.workspace.folder),
@@ -151,6 +168,8 @@ class PreparedRun:
                 policy=self.policy,
                 retry=retry_rules(self.config),
                 care=care_for(self.jobs.keys, self.policy.claims, self.config),
+                isolation=isolation_of(state, self.workspace.folder, self.config, documents_of(self.request.plan)),
+                has_room=partial(has_room, self.config.min_free_memory, self.config.max_load),
                 observe=observe,
                 opening=partial(go_on, self.request.plan, self.reader) if self.taken_up else lambda state: (),
                 inputs=self.reader.inputs,
@@ -167,7 +186,11 @@ class PreparedRun:
     def _open_history(self, store: Store) -> tuple[Event, ...]:
         """Begin the run now: since it was prepared, somebody may have thought for long about whether to agree."""
         plan, now = self.request.plan, time.time()
-        events = tuple(replace(event, at=now) for event in self.events)
+        base = self.ground.base(self.workspace.folder, self.run, self.config.author)
+        events = tuple(
+            replace(event, at=now, base=base) if isinstance(event, ev.RunStarted) else replace(event, at=now)
+            for event in self.events
+        )
         key = plan_key(self.workspace, plan)
         store.create_run(self.run, at=now, plan=key, digest=plan.digest, events=events, after=self.newest)
         return events
@@ -199,6 +222,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
     jobs = job_maker(workspace, "")
     reader = input_reader(workspace, earlier.state if earlier is not None else None, jobs)
     judged = _judged(request, earlier, reader, chosen) if earlier is not None else None
+    ground = Ground()
     if judged is not None and judged.goes_on:
         before = judged.run.state
         run = taken_up = before.run
@@ -209,7 +233,15 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         if earlier is not None:
             _require_no_agents(earlier)
         kept = judged.kept if judged is not None else {}
-        events = begin(run, plan, config, chosen, kept, begin_place(workspace, config, earlier, kept))
+        ground = survey(
+            workspace.folder,
+            config,
+            result=earlier.state.result if earlier is not None and kept else "",
+            exempt=(*documents_of(plan), *(file.path.resolve() for file in workspace.loaded.files if file.read)),
+            include_dirty=request.include_dirty,
+            agreed=request.agreed,
+        )
+        events = begin(run, plan, config, chosen, kept, (ground.isolation, ground.head))
         state = evolve(ExecutionState(), *events)
     jobs = replace(jobs, run=run)
     prepared = PreparedRun(
@@ -223,6 +255,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         jobs=jobs,
         policy=policy_for(plan.graph, config, jobs, attended=request.attended),
         reader=input_reader(workspace, state, jobs),
+        ground=ground,
         again=_reasons(judged),
         newest=earlier.row.id if earlier is not None else "",
     )

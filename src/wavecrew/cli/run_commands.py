@@ -30,6 +30,7 @@ _SHOWN_PROMPT = 12
 @click.option("--from", "start", multiple=True, metavar="PHASE", help="Run this phase and what depends on it.")
 @click.option("--until", multiple=True, metavar="PHASE", help="Run this phase and what it depends on.")
 @click.option("--force", is_flag=True, help="Begin a new run; do again what was chosen, or all.")
+@click.option("--include-dirty", is_flag=True, help="Take uncommitted work along, as the first commit of the result.")
 @click.option("--dry-run", is_flag=True, help="Show exactly what would be started, and start nothing.")
 @click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
 @click.option("--detach", is_flag=True, help="Go on in the background; look with `wavecrew status`.")
@@ -45,6 +46,7 @@ def run(
     start: tuple[str, ...],
     until: tuple[str, ...],
     force: bool,
+    include_dirty: bool,
     dry_run: bool,
     yes: bool,
     detach: bool,
@@ -63,11 +65,14 @@ def run(
 
     workspace, found = _workspace_and_plan(settings, plan, flags)
     attended = wait_for_approval or (settings.allows_questions if detach else settings.may_ask)
-    prepared = prepare_run(workspace, RunRequest(found, only, start, until, force, attended=attended))
+    request = RunRequest(
+        found, only, start, until, force, attended=attended, include_dirty=include_dirty, agreed=yes or dry_run
+    )
+    prepared = prepare_run(workspace, request)
     if not prepared.taken_up and not settings.quiet:
-        for finding in found.diagnostics:
-            if finding.severity is Severity.WARNING:
-                echo(fill(f"warning[{finding.code}]: {finding.message}", 80, subsequent_indent="  "), err=True)
+        told = [f"[{one.code}]: {one.message}" for one in found.diagnostics if one.severity is Severity.WARNING]
+        for text in (*told, *(f": {warning}" for warning in prepared.ground.warnings)):
+            echo(fill(f"warning{text}", 80, subsequent_indent="  "), err=True)
     if dry_run:
         show_jobs(prepared, as_json=settings.json)
         return ExitCode.OK
@@ -97,7 +102,7 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
     from wavecrew.views.resumption import resumption_text
 
     workspace, found = _workspace_and_plan(settings, plan, flags)
-    prepared = prepare_run(workspace, RunRequest(found, attended=settings.may_ask))
+    prepared = prepare_run(workspace, RunRequest(found, attended=settings.may_ask, agreed=yes))
     if not prepared.taken_up:
         raise NotFoundError(
             "there is no run of this plan, as it is now, to take up", fix="start one with: wavecrew run"
@@ -181,12 +186,7 @@ def show_jobs(prepared: PreparedRun, *, as_json: bool) -> None:
     """Print what the run would start, in the order of urgency; made by the same code that makes the real jobs."""
     state, rank = prepared.state, prepared.policy.rank
     phases = sorted(prepared.open_phases, key=lambda phase: (state.graph.wave_of[phase.id], rank[phase.id]))
-    jobs = [
-        prepared.jobs.prepare(
-            state.graph, phase, state.phase_states[phase.id].attempts + 1, state.phase_states[phase.id].detail
-        )
-        for phase in phases
-    ]
+    jobs = [prepared.preview(phase) for phase in phases]
     if as_json:
         data = [_job_data(job) | {"reason": prepared.again.get(job.phase.id, "")} for job in jobs]
         echo_json({"run": prepared.run, "taken_up": bool(prepared.taken_up), "jobs": data})
