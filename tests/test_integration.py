@@ -584,6 +584,19 @@ def test_a_snapshot_has_the_users_work_and_touches_nothing(world: World) -> None
     assert world.branch("main") == world.start
 
 
+def test_a_change_in_the_instant_after_the_index_was_written_is_in_the_snapshot(world: World) -> None:
+    world.sh("git", "config", "core.trustctime", "false")
+    index, file = world.top / ".git" / "index", world.top / "a.txt"
+    before = file.stat().st_mtime_ns - 10**10
+    os.utime(file, ns=(before, before))
+    world.sh("git", "update-index", "--refresh")
+    file.write_text("two\n")  # as long as it was, and with its old time: git can tell by the time of the index alone
+    os.utime(file, ns=(before, before))
+    os.utime(index, ns=(before, before))
+
+    assert world.text(world.integration().snapshot("x"), "a.txt") == "two"
+
+
 def test_without_uncommitted_work_the_snapshot_is_head(world: World) -> None:
     assert world.integration().snapshot("x") == world.start
     (world.top / ".git" / "index").unlink()
