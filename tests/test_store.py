@@ -455,7 +455,7 @@ def test_an_event_that_cannot_be_read_is_an_error_with_its_place(
 
 
 def test_a_newer_sqlite_uses_a_write_ahead_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for version, mode in (((3, 51, 2), "truncate"), ((3, 51, 3), "wal")):
+    for version, mode in (((3, 51, 2), "persist"), ((3, 51, 3), "wal")):
         monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
         (tmp_path / mode).mkdir()
         with Store.open(tmp_path / mode) as store:

@@ -105,9 +105,13 @@ def check_finished(world: World, *, done: bool = True) -> History:
     return history
 
 
+_HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+"""How a journal of SQLite begins that has still to be rolled back."""
+
+
 def _is_litter(path: Path) -> bool:
-    if path.name == "state.db-journal":
-        return path.stat().st_size > 0
+    if path.name == "state.db-journal":  # what has been carried out has its head overwritten
+        return path.read_bytes()[:8] == _HOT_JOURNAL
     return path.is_socket() or path.suffix == ".tmp" or path.name == "env.json"
 
 

@@ -5,7 +5,8 @@ them back, and gives other rooms of `core` transactions in which a fact and its 
 What it does not know: what events mean, how locks are granted (`resource_manager` keeps its tables here), agents.
 
 Durability: every commit is on the disk when it returns. SQLite before 3.51.3 can corrupt a database in write-ahead
-mode when two connections write and checkpoint at once, so older versions use a rollback journal.
+mode when two connections write and checkpoint at once, so older versions use a rollback journal. It is kept between
+transactions, with its head overwritten, because that is as safe as cutting it off and costs the disk less.
 """
 
 from __future__ import annotations
@@ -302,7 +303,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         if file.stat().st_size == 0:  # new, or nobody's; changing the umask instead would hit other threads
             file.chmod(0o600)
         database.execute("PRAGMA trusted_schema = OFF")
-        mode = "WAL" if sqlite3.sqlite_version_info >= _WAL_SAFE_SINCE else "TRUNCATE"
+        mode = "WAL" if sqlite3.sqlite_version_info >= _WAL_SAFE_SINCE else "PERSIST"
         database.execute(f"PRAGMA journal_mode = {mode}")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA foreign_keys = ON")
