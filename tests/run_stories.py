@@ -43,7 +43,11 @@ MINITABLE = (
 
 
 def opening(
-    *phases: PhaseInfo, agents: int = 3, selected: tuple[str, ...] = (), settings: dict[str, Any] | None = None
+    *phases: PhaseInfo,
+    agents: int = 3,
+    selected: tuple[str, ...] = (),
+    settings: dict[str, Any] | None = None,
+    isolation: str = "shared",
 ) -> list[Event]:
     """A run starts and somebody takes charge of it."""
     return [
@@ -56,6 +60,8 @@ def opening(
             phases=phases,
             selected=selected,
             settings={"max_parallel_agents": agents, "agent": "runbook"} | (settings or {}),
+            isolation=isolation,
+            base="c0ffee0" if isolation == "worktree" else "",
         ),
         charge(0, agents=agents),
     ]
@@ -116,8 +122,55 @@ def stop(at: float, reason: str = "SIGINT") -> Event:
     return ev.RunStopped(at=T0 + at, reason=reason)
 
 
-def finish(at: float) -> Event:
-    return ev.RunFinished(at=T0 + at)
+def finish(at: float, unproven: tuple[str, ...] = ()) -> Event:
+    return ev.RunFinished(at=T0 + at, unproven=unproven)
+
+
+def asked(at: float, gate: str) -> Event:
+    return ev.ApprovalAsked(at=T0 + at, gate=gate)
+
+
+def approve(at: float, gate: str, by: str = "ann", reason: str = "") -> Event:
+    return ev.GateApproved(at=T0 + at, gate=gate, by=by, reason=reason)
+
+
+def reject(at: float, gate: str, by: str = "ann", reason: str = "too early") -> Event:
+    return ev.GateRejected(at=T0 + at, gate=gate, by=by, reason=reason)
+
+
+def work(at: float, name: str, attempt: int = 1) -> Event:
+    """An attempt starts in a worktree."""
+    return ev.AttemptStarted(
+        at=T0 + at, phase=name, attempt=attempt, agent="runbook", branch=f"wavecrew/3f2a/{name}/{attempt}", slot=1
+    )
+
+
+def seal(at: float, name: str, *changed: str, attempt: int = 1) -> Event:
+    return ev.WorkSealed(at=T0 + at, phase=name, attempt=attempt, commit="5ea1ed00", changed=changed)
+
+
+def propose(at: float, name: str, attempt: int = 1) -> Event:
+    return ev.MergeProposed(at=T0 + at, phase=name, attempt=attempt, onto="c0ffee0", commit="d0d0d0d0")
+
+
+def clash(at: float, name: str, detail: str, *paths: str, attempt: int = 1) -> Event:
+    return ev.MergeRefused(at=T0 + at, phase=name, attempt=attempt, onto="c0ffee0", detail=detail, paths=paths)
+
+
+def merged(at: float, name: str, attempt: int = 1, commit: str = "d0d0d0d0") -> Event:
+    return ev.AttemptEnded(at=T0 + at, phase=name, attempt=attempt, outcome=Outcome.SUCCEEDED, commit=commit)
+
+
+def forbidden(at: float, *what: str, suspects: tuple[str, ...] = ()) -> Event:
+    return ev.ForbiddenChange(at=T0 + at, what=what, suspects=suspects)
+
+
+def land(at: float, branch: str = "main") -> Event:
+    return ev.ResultLanded(at=T0 + at, by="ann", branch=branch, commit="d0d0d0d0")
+
+
+def new_plan(at: float, *phases: PhaseInfo) -> Event:
+    return ev.PlanChanged(at=T0 + at, by="ann", plan_digest="99887766", phases=phases)
 
 
 def until(events: list[Event], at: float) -> list[Event]:
@@ -218,8 +271,11 @@ def histories(draw: st.DrawFn) -> list[Event]:
     """A legal history of such a plan: whatever the fold allows may happen, with any words in it."""
     phases = draw(plans())
     selected = tuple(draw(st.sets(st.sampled_from([one.id for one in phases])))) if draw(st.booleans()) else ()
-    settings = {"wave_delay_seconds": draw(st.sampled_from([0, 5]))}
-    events = opening(*phases, agents=draw(st.integers(1, 3)), selected=selected, settings=settings)
+    gate = draw(st.sampled_from(["none", "none", "wave", "phase"]))
+    settings = {"wave_delay_seconds": draw(st.sampled_from([0, 5])), "gate": gate}
+    isolation = draw(st.sampled_from(["shared", "worktree"]))
+    agents = draw(st.integers(1, 3))
+    events = opening(*phases, agents=agents, selected=selected, settings=settings, isolation=isolation)
     state, at, open_run = replay(events), 0.0, True
     for _ in range(draw(st.integers(0, 25))):
         at += draw(st.sampled_from([0.0, 0.5, 7.0, 4000.0]))
@@ -235,11 +291,12 @@ def histories(draw: st.DrawFn) -> list[Event]:
 
 def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> list[Event]:
     if not open_run:
-        return [charge(at, state.epoch + 1, 2), *_resets(state, at, words)]
+        return [charge(at, state.epoch + 1, 2), land(at, words), *_resets(state, at, words), *_plans(state, at)]
     found: list[Event] = [charge(at, state.epoch + 1, 2), pause(at, words), go_on(at)]
+    found += [*_answers(state, at, words), forbidden(at, words, "x", suspects=tuple(state.running))]
     for name in state.queued:
         number = state.phase_states[name].attempts + 1
-        found += [start(at, name, number)] * 3
+        found += [start(at, name, number), work(at, name, number), work(at, name, number)]
         holders = [*state.running, *state.queued, words]
         found += [wait(at, name, words, holder) for holder in holders if holder != name]
         found += [skip(at, name, words, words)]
@@ -248,6 +305,10 @@ def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> li
     for name in state.running:
         number = state.phase_states[name].attempts
         found += [end(at, name, number, "a.py")] * 3
+        found += [seal(at, name, words, attempt=number)] * 2
+        if state.phase_states[name].sealed:
+            found += [propose(at, name, number), clash(at, name, words, words, attempt=number)]
+            found += [merged(at, name, number, words), fail(at, name, number, cause=Cause.MERGE, detail=words)]
         found += [ev.AttemptAdopted(at=T0 + at, phase=name, attempt=number)]
         found += [fail(at, name, number, cause=cause, detail=words) for cause in (Cause.CHECK, Cause.EXIT)]
         found += [fail(at, name, number, retry_at=at + 3, detail=words)]
@@ -255,8 +316,27 @@ def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> li
         found += [fail(at, name, number, outcome=Outcome.STOPPED, cause=Cause.STOPPED, detail=words)]
     if not state.running:
         missing = (words,) if words else ()
+        unproven = tuple(name for name, one in state.phase_states.items() if one.status is PhaseStatus.COMPLETED)
         found += [stop(at, words or "SIGINT"), ev.RunFinished(at=T0 + at, missing=missing)]
+        found += [finish(at, unproven), stop(at, "needs approval: wave 2")]
     return found + _resets(state, at, words)
+
+
+def _answers(state: ExecutionState, at: float, words: str) -> list[Event]:
+    gates = [words, "wave 1", "wave 2", *(f"phase {name}" for name in list(state.phase_states)[:2])]
+    answers: list[Event] = [asked(at, gate) for gate in gates]
+    answers += [approve(at, gate, words, words) for gate in gates]
+    return answers + [reject(at, gate, words, words) for gate in gates]
+
+
+def _plans(state: ExecutionState, at: float) -> list[Event]:
+    """The same plan again, and the plan without its last phase, which nothing rests on."""
+    phases = tuple(state.graph.nodes.values())
+    last = phases[-1].id
+    shorter = [new_plan(at, *phases[:-1])] if len(phases) > 1 and last not in state.running else []
+    if state.selected and not state.selected - {last}:
+        shorter = []
+    return [new_plan(at, *phases), *shorter]
 
 
 def _resets(state: ExecutionState, at: float, words: str) -> list[Event]:

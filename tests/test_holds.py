@@ -23,7 +23,8 @@ from run_stories import (
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, evolve, replay
-from wavecrew.views.run_plain import PlainView, next_lines
+from wavecrew.views.run_next import next_lines
+from wavecrew.views.run_plain import PlainView
 from wavecrew.views.run_report import report_json, report_text
 from wavecrew.views.run_status import status_json, status_text
 from wavecrew.views.summary import Standing, summarize

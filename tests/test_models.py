@@ -161,7 +161,15 @@ def test_mappings_inside_values_cannot_be_changed() -> None:
     given_nodes["b"] = phase("b")
     assert list(graph.nodes) == ["a"]
     state = replay([started(phase("a"))])
-    of_state = (state.phase_states, state.queued, state.running, state.settings, state.gates, state.wave_starts)
+    of_state = (
+        state.phase_states,
+        state.queued,
+        state.running,
+        state.settings,
+        state.gates,
+        state.wave_starts,
+        state.retired,
+    )
     for mapping in (graph.nodes, graph.edges, *of_state):
         with pytest.raises(TypeError):
             _any(mapping)["x"] = None
@@ -893,6 +901,13 @@ def test_a_changed_plan_takes_readiness_back_and_gives_it() -> None:
     state = evolve(state, new_plan(phase("z"), phase("a", "z"), phase("b")))
     assert (statuses(state), list(state.queued)) == ("QNQ", ["b", "z"])
     assert statuses(evolve(state, reset("a"))) == "QNQ"
+
+
+def test_a_phase_that_comes_back_into_the_plan_counts_its_attempts_on() -> None:
+    state = replay([CHAIN, attempt("a"), ended("a"), attempt("b"), ended("b", Outcome.FAILED)])
+    state = evolve(state, new_plan(phase("a")), new_plan(phase("a")), new_plan(phase("a"), phase("b", "a")))
+    assert (state.status_of("b"), state.phase_states["b"].attempts) == (S.QUEUED, 1)
+    assert evolve(state, attempt("b", 2)).status_of("b") is S.IN_PROGRESS
 
 
 def test_the_starts_of_waves_follow_a_changed_plan() -> None:

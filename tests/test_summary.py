@@ -38,7 +38,7 @@ from wavecrew.models.execution_state import ExecutionState, replay
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.simulation import Wait
 from wavecrew.views.run_history import History
-from wavecrew.views.summary import DONE, RunStatus, Standing, Summary, summarize
+from wavecrew.views.summary import AT_WORK, DONE, RunStatus, Standing, Summary, summarize
 
 
 def seen(events: list[Event], at: float, **more: Any) -> Summary:
@@ -366,7 +366,7 @@ def _blocked_the_slow_way(state: ExecutionState, name: str) -> tuple[str, ...]:
     stack = [other for other in state.graph.edges[name] if not state.phase_states[other].satisfied]
     while stack:
         other = stack.pop()
-        if state.phase_states[other].status is PhaseStatus.FAILED or not state.to_do(other):
+        if state.phase_states[other].status is PhaseStatus.FAILED or not state.to_do(other) or state.rejected(other):
             found.add(other)
         stack += [more for more in state.graph.edges[other] if not state.phase_states[more].satisfied]
     return tuple(one for one in state.graph.nodes if one in found)
@@ -386,12 +386,12 @@ def test_the_summary_of_any_history_adds_up(events: list[Event], alive: bool | N
     assert summary.elapsed >= 0
     for row in summary.rows:
         assert (row.standing in DONE) == state.phase_states[row.id].satisfied
-        assert (row.standing is Standing.RUNNING) == (row.status is PhaseStatus.IN_PROGRESS and row.waiver is None)
+        assert (row.standing in AT_WORK) == (row.status is PhaseStatus.IN_PROGRESS and row.waiver is None)
         assert bool(row.lock) == (row.standing is Standing.WAITING)
         assert row.reason or row.standing in (Standing.PASSED, Standing.RUNNING)
         if row.standing in (Standing.BLOCKED, Standing.TO_COME):
             assert row.blocked_by == _blocked_the_slow_way(state, row.id)
-            assert (row.standing is Standing.BLOCKED) == bool(row.blocked_by)
+            assert (row.standing is Standing.BLOCKED) == bool(row.blocked_by or state.rejected(row.id))
 
 
 @settings(deadline=None, max_examples=60)

@@ -15,8 +15,9 @@ from typing import Final
 
 from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
+from wavecrew.models.gates import over
 from wavecrew.models.phase_status import PhaseStatus
-from wavecrew.views.run_forecast import WaveRules
+from wavecrew.views.run_forecast import WaveRules, approved
 from wavecrew.views.run_words import label, reason_of, seconds
 
 Progress = Mapping[str, tuple[int, int, str]]
@@ -31,21 +32,24 @@ class Standing(StrEnum):
     KEPT = "kept"
     SKIPPED = "skipped"
     RUNNING = "running"
+    MERGING = "merging"
+    """Its agent is done, and its work is on the way into the result."""
     WAITING = "waiting"
     """It is ready but for a lock that somebody holds."""
     RETRYING = "retrying"
     """It failed and will be tried again by itself at a known time."""
     READY = "ready"
-    """It waits for a free agent, or for its wave."""
+    """It waits for a free agent, for its wave, or for somebody who agrees."""
     TO_COME = "to come"
     FAILED = "failed"
     BLOCKED = "blocked"
-    """A failure, or a phase that this run leaves out, keeps it from ever starting."""
+    """A failure, a gate that was rejected, or a phase that this run leaves out, keeps it from ever starting."""
     LEFT_OUT = "left out"
     """This run is not meant to do it."""
 
 
 DONE: Final = frozenset({Standing.PASSED, Standing.KEPT, Standing.SKIPPED})
+AT_WORK: Final = (Standing.RUNNING, Standing.MERGING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,14 @@ class PhaseRow:
     kept_from: str = ""
     undeclared: tuple[str, ...] = ()
     """Files that it may have changed without a claim."""
+    gate: str = ""
+    """The gate that keeps it from starting: it waits for an answer, or was rejected."""
+    branch: str = ""
+    """The branch that its work is kept on; empty where all work in one folder."""
+    commit: str = ""
+    """The commit that brought its work into the result."""
+    conflict: bool = False
+    """Whether its latest attempt failed because its work and that of others do not go together."""
 
 
 def phase_rows(
@@ -101,6 +113,7 @@ class _Rows:
         self.progress = progress
         self.pauses = _Pauses(state, now)
         self.blocked = _blocked(state)
+        self.gates = frozenset(state.needs_you)
 
     def row(self, name: str, found: PhaseState) -> PhaseRow:
         standing = self._standing(name, found)
@@ -132,19 +145,30 @@ class _Rows:
             waiver=found.waiver,
             kept_from=found.kept_from,
             undeclared=found.undeclared,
+            gate=self._gate(name, standing),
+            branch=found.branch,
+            commit=found.commit,
+            conflict=standing is Standing.FAILED and found.cause is Cause.MERGE,
         )
+
+    def _gate(self, name: str, standing: Standing) -> str:
+        if standing is Standing.READY and self.gates:
+            return next((gate for gate in over(self.state.graph, name) if gate in self.gates), "")
+        return self.state.rejected(name) if standing is Standing.BLOCKED else ""
 
     def _standing(self, name: str, found: PhaseState) -> Standing:
         if found.waiver is not None:
             return Standing.SKIPPED
         if found.status is PhaseStatus.IN_PROGRESS:
-            return Standing.RUNNING
+            return Standing.MERGING if found.sealed else Standing.RUNNING
         if found.status is PhaseStatus.COMPLETED:
             return Standing.KEPT if found.kept_from else Standing.PASSED
         if found.status is PhaseStatus.FAILED:
             return Standing.FAILED
         if not self.state.to_do(name):
             return Standing.LEFT_OUT
+        if self.state.gates and self.state.rejected(name):
+            return Standing.BLOCKED
         if found.status is PhaseStatus.QUEUED:
             return self._queued(found)
         return Standing.BLOCKED if name in self.blocked else Standing.TO_COME
@@ -189,6 +213,10 @@ class _Rows:
                 return f"kept from run {found.kept_from}"
             case Standing.RUNNING if not self.going_on:
                 return "nobody is in charge; its agent may still be at work"
+            case Standing.MERGING if not self.going_on:
+                return "nobody is in charge; its work is kept and waits to be merged"
+            case Standing.MERGING:
+                return "checking the merge" if found.merge else "its agent is done"
             case Standing.FAILED:
                 return reason_of(found.cause, found.detail)
             case Standing.WAITING if found.lock_wait is not None:
@@ -201,7 +229,7 @@ class _Rows:
             case Standing.TO_COME:
                 return f"needs {_some(waits_for)}"
             case Standing.BLOCKED:
-                return f"blocked by {_some(self.blocked[name])}"
+                return self._blocked_reason(name)
             case Standing.LEFT_OUT:
                 return "not among the phases that this run is to do"
             case _:
@@ -215,10 +243,20 @@ class _Rows:
         who = "held by" if found.status is PhaseStatus.IN_PROGRESS else "after"
         return f"waits for {lock.resource}, {who} {label(lock.holder, self.state.graph.nodes[lock.holder].name)}"
 
+    def _blocked_reason(self, name: str) -> str:
+        gate = self.state.rejected(name)
+        if not gate:
+            return f"blocked by {_some(self.blocked[name])}"
+        told = self.state.gates[gate]
+        return f"{gate} was rejected by {told.by}" + (f": {told.reason}" if told.reason else "")
+
     def _ready_reason(self, name: str, found: PhaseState) -> str:
         last = f"; before: {reason_of(found.cause, found.detail)}" if found.cause is not Cause.NONE else ""
         if self.over:
             return "not started: the run ended before its turn" + last
+        gate = self._gate(name, Standing.READY)
+        if gate and not self.state.paused_by:
+            return f"needs approval: {gate}" + last
         if not self.going_on:
             return "starts when the run goes on" + last
         return self.pauses.reason(name) + last
@@ -240,7 +278,7 @@ class _Pauses:
             return "will not start: a phase failed, and fail_fast is on"
         wave = self.state.graph.wave_of[name]
         before = self.state.wave_starts.get(wave - 1)
-        if self.waves.gate and wave > 1:
+        if self.waves.gate and wave > 1 and not approved(self.state, name):
             return f"waits for an agent, or for the end of wave {wave - 1}"
         if before is not None and before + self.waves.delay > self.now:
             return f"wave {wave} starts in {seconds(before + self.waves.delay - self.now)}"
@@ -274,7 +312,8 @@ def _blocked(state: ExecutionState) -> Mapping[str, tuple[str, ...]]:
 
 
 def _dead_end(state: ExecutionState, name: str, found: PhaseState) -> bool:
-    return not found.satisfied and (found.status is PhaseStatus.FAILED or not state.to_do(name))
+    given_up = found.status is PhaseStatus.FAILED or not state.to_do(name) or bool(state.gates and state.rejected(name))
+    return given_up and not found.satisfied
 
 
 def _places(bits: int) -> Iterable[int]:

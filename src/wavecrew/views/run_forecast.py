@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wavecrew.models.contention import ClaimTable
-from wavecrew.models.execution_state import ExecutionState, PhaseState
+from wavecrew.models.execution_state import ExecutionState, GateStatus, PhaseState
+from wavecrew.models.gates import over
 from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Estimates, priorities
@@ -51,7 +52,10 @@ def held_by_wave(state: ExecutionState, now: float) -> Mapping[int, tuple[float,
     if state.paused_by or rules.gate or len(state.running) >= state.agent_limit:
         return {}
     held: dict[int, tuple[float, tuple[str, ...]]] = {}
+    by_phase = state.settings.get("gate") == "phase"
     for name in state.queued:
+        if by_phase and not approved(state, name):
+            continue
         wave = state.graph.wave_of[name]
         before = state.wave_starts.get(wave - 1)
         opens = 0.0 if before is None else before + rules.delay
@@ -59,6 +63,12 @@ def held_by_wave(state: ExecutionState, now: float) -> Mapping[int, tuple[float,
         if state.to_do(name) and max(now, retry_at) < opens:
             held[wave] = (opens, (*held.get(wave, (opens, ()))[1], name))
     return held
+
+
+def approved(state: ExecutionState, name: str) -> bool:
+    """Whether somebody has agreed to the start of a phase, or of its wave."""
+    found = (state.gates.get(gate) for gate in over(state.graph, name))
+    return any(gate is not None and gate.status is GateStatus.APPROVED for gate in found)
 
 
 def pacing_words(told: Forecast) -> str:
@@ -130,6 +140,8 @@ def _known(state: ExecutionState, chain: tuple[ChainStep, ...]) -> tuple[ChainSt
 def _can_be_done(state: ExecutionState, name: str, found: PhaseState, rests: Mapping[str, float]) -> bool:
     """Whether a phase is still to be done and nothing keeps it from it; what it depends on has been looked at."""
     if found.satisfied or found.status is PhaseStatus.FAILED or not state.to_do(name):
+        return False
+    if state.gates and state.rejected(name):
         return False
     return found.status is not PhaseStatus.NOT_STARTED or all(
         other in rests or state.phase_states[other].satisfied for other in state.graph.edges[name]

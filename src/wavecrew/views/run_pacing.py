@@ -92,7 +92,7 @@ class _Search:
             yield earlier, Waited.RETRY, ""
 
     def dependencies(self, attempt: Attempt) -> Iterator[_Found]:
-        for name in self.graph.dependencies(attempt.phase):
+        for name in self.graph.edges.get(attempt.phase, ()):  # it may have left the plan
             earlier = self.last_end(name, attempt)
             if earlier is not None:
                 yield earlier, Waited.DEPENDENCY, ""

@@ -8,15 +8,22 @@ What it does not know: where lines are printed and when a heartbeat is due.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from shlex import quote
 
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
-from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.views.run_forecast import WaveRules, held_by_wave
 from wavecrew.views.run_history import History
-from wavecrew.views.run_words import clock, in_ascii, label, listed, reason_of, seconds, short
-from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary, summarize
+from wavecrew.views.run_next import (
+    forbidden_words,
+    kept_lines,
+    missing_lines,
+    needs_you_words,
+    next_lines,
+    result_words,
+)
+from wavecrew.views.run_words import DOT, clock, in_ascii, label, label_in, listed, reason_of, seconds, short
+from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells, one_line, tail
 
 TAIL_LINES = 20
@@ -24,6 +31,8 @@ TAIL_LINES = 20
 _TAILS = 10
 _KEPT_LINES = 10
 _WIDTH = 80
+_NOBODY = PhaseState()
+"""Stands for a phase that has left the plan since."""
 
 
 class PlainView:
@@ -83,6 +92,7 @@ class PlainView:
 def lines_for(event: Event, state: ExecutionState, started_at: float, *, history: History | None = None) -> list[str]:
     """The lines of one event; `state` is one that has taken it in. With a history the totals count earlier attempts."""
     told = _run_words(event, state, history) or _attempt_words(event, state) or _phase_words(event, state)
+    told = told or _gate_words(event) or _merge_words(event, state) or _rare_words(event)
     if told is None:
         return []
     verb, words = told
@@ -133,11 +143,11 @@ def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | Non
         case ev.AttemptStarted():
             default = state.settings.get("agent", event.agent)
             other = "" if event.agent == default else f" agent={_value(event.agent)}"
-            return "start", f"{_label(state, event.phase)} attempt={event.attempt}{other}"
+            return "start", f"{label_in(state, event.phase)} attempt={event.attempt}{other}"
         case ev.AttemptAdopted():
-            return "adopt", f"{_label(state, event.phase)} attempt={event.attempt}"
+            return "adopt", f"{label_in(state, event.phase)} attempt={event.attempt}"
         case ev.AttemptCancelled():
-            return "cancel", f"{_label(state, event.phase)} by={_value(event.by)}"
+            return "cancel", f"{label_in(state, event.phase)} by={_value(event.by)}"
         case ev.AttemptEnded():
             return _ending(event, state)
         case _:
@@ -145,12 +155,13 @@ def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | Non
 
 
 def _ending(event: ev.AttemptEnded, state: ExecutionState) -> tuple[str, str]:
-    found = state.phase_states[event.phase]
+    found = state.phase_states.get(event.phase, _NOBODY)
     same = found.attempts == event.attempt and found.started_at is not None
     lasted = f" {seconds(event.at - found.started_at)}" if same and found.started_at is not None else ""
-    head = f"{_label(state, event.phase)}{lasted}"
+    head = f"{label_in(state, event.phase)}{lasted}"
     if event.outcome is Outcome.SUCCEEDED:
-        return "pass", head + (f" files={len(event.outputs)}" if event.outputs else "")
+        files = f" files={len(event.outputs)}" if event.outputs else ""
+        return "pass", head + files + (f" commit={one_line(event.commit[:7])}" if event.commit else "")
     if event.outcome is Outcome.STOPPED:
         return "stop", f"{head} starts again when the run goes on"
     why = one_line(reason_of(event.cause, event.detail))
@@ -164,21 +175,58 @@ def _phase_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
     match event:
         case ev.LockAwaited(phase=phase):
             words = f"lock={_value(event.resource)} holder={_value(event.holder)}"
-            return "wait", f"{_label(state, phase)} {words}"
+            return "wait", f"{label_in(state, phase)} {words}"
         case ev.PhaseRefused(phase=phase):
-            return "fail", f"{_label(state, phase)} not started: {one_line(reason_of(event.cause, event.detail))}"
+            return "fail", f"{label_in(state, phase)} not started: {one_line(reason_of(event.cause, event.detail))}"
         case ev.PhaseKept(phase=phase):
-            return "keep", f"{_label(state, phase)} from={_value(event.from_run)}"
+            return "keep", f"{label_in(state, phase)} from={_value(event.from_run)}"
         case ev.PhaseSkipped(phase=phase):
-            return "skip", f"{_label(state, phase)} by={_value(event.by)} {one_line(event.reason)}"
+            return "skip", f"{label_in(state, phase)} by={_value(event.by)} {one_line(event.reason)}"
         case ev.PhaseReset(phase=phase):
-            return "reset", f"{_label(state, phase)} by={_value(event.by)} {one_line(event.reason)}"
+            return "reset", f"{label_in(state, phase)} by={_value(event.by)} {one_line(event.reason)}"
         case _:
             return None
 
 
-def _label(state: ExecutionState, phase: str) -> str:
-    return label(phase, state.graph.nodes[phase].name)
+def _gate_words(event: Event) -> tuple[str, str] | None:
+    match event:
+        case ev.ApprovalAsked():
+            return "ask", f"needs you: {DOT.join(needs_you_words((event.gate,)))}"
+        case ev.GateApproved():
+            return "open", f"{one_line(event.gate)} by={_value(event.by)} {one_line(event.reason)}"
+        case ev.GateRejected():
+            return "reject", f"{one_line(event.gate)} by={_value(event.by)} {one_line(event.reason)}"
+        case _:
+            return None
+
+
+def _merge_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
+    """The way of work into the result; the line of its end follows and says whether it is tried again."""
+    match event:
+        case ev.WorkSealed(phase=phase):
+            return "merge", f"{label_in(state, phase)} files={len(event.changed)}"
+        case ev.MergeRefused(phase=phase):
+            kept = state.phase_states.get(phase, _NOBODY).branch
+            where = f" kept={_value(kept)}" if kept else ""
+            paths = f" paths={_value(listed(event.paths))}" if event.paths else ""
+            return "clash", f"{label_in(state, phase)} {one_line(event.detail)}{paths}{where}"
+        case _:
+            return None
+
+
+def _rare_words(event: Event) -> tuple[str, str] | None:
+    match event:
+        case ev.PlanChanged():
+            return (
+                "plan",
+                f"changed by={_value(event.by)} plan={one_line(event.plan_digest[:7])} phases={len(event.phases)}",
+            )
+        case ev.ForbiddenChange():
+            return "ALARM", forbidden_words(event.what, event.suspects)
+        case ev.ResultLanded():
+            return "land", f"{_value(event.branch)} commit={one_line(event.commit[:7])} by={_value(event.by)}"
+        case _:
+            return None
 
 
 def _value(text: str) -> str:
@@ -202,6 +250,8 @@ def _totals(summary: Summary) -> str:
     }
     words += [f"{word}={number}" for word, number in others.items() if number]
     words += [f"missing={len(summary.missing)}"] if summary.missing else []
+    words += [f"unproven={len(summary.unproven)}"] if summary.unproven else []
+    words += [f"needs-you={len(summary.needs_you)}"] if summary.needs_you else []
     words += [f"retries={summary.retries}"] if summary.retries else []
     words += [f"wall={seconds(summary.elapsed)}", f"work={seconds(summary.work)}"]
     if summary.ratio is not None:
@@ -217,8 +267,12 @@ def heartbeat(summary: Summary, started_at: float) -> str:
     parts = [f"{summary.done}/{summary.total} done"]
     if summary.paused_by:
         parts.append(f"paused by {one_line(summary.paused_by)}")
+    if summary.needs_you:
+        parts.append(f"needs you {len(summary.needs_you)}: {', '.join(map(one_line, summary.needs_you[:4]))}")
     running = tuple(row.id for row in summary.of(Standing.RUNNING))
     parts.append(f"{len(running)} running" + (f": {listed(running)}" if running else ""))
+    merging = tuple(row.id for row in summary.of(Standing.MERGING))
+    parts += [f"{len(merging)} merging: {listed(merging)}"] if merging else []
     waiting = summary.of(Standing.WAITING)
     if waiting:
         more = f" +{len(waiting) - 4}" if len(waiting) > 4 else ""
@@ -239,7 +293,17 @@ def _waiter(row: PhaseRow) -> str:
 
 def final_lines(summary: Summary, logs: Mapping[str, str], *, width: int | None = None) -> list[str]:
     """After the end: each failed phase with why and the last lines of its log, then what to do next."""
-    return [*_failures(summary, logs, width), *next_lines(summary, width)]
+    return [*_failures(summary, logs, width), *_ways_on(summary, width)]
+
+
+def _ways_on(summary: Summary, width: int | None) -> Iterator[str]:
+    if result := result_words(summary):
+        yield f"result: {result}"
+    if summary.forbidden:
+        yield f"ALARM: {forbidden_words(summary.forbidden)}"
+    if summary.needs_you:
+        yield f"needs you: {DOT.join(needs_you_words(summary.needs_you))}"
+    yield from next_lines(summary, width)
 
 
 def _failures(summary: Summary, logs: Mapping[str, str], width: int | None) -> Iterator[str]:
@@ -251,48 +315,16 @@ def _failures(summary: Summary, logs: Mapping[str, str], width: int | None) -> I
         yield from (f"  | {line}".rstrip() for line in shown)
         if not shown:
             yield "  (its log is empty)" if row.attempts else "  (it was never started, so it has no log)"
+        yield from kept_lines(summary, row)
     if len(failed) > _TAILS:
         yield ""
         yield f"... and {len(failed) - _TAILS} more failed phases"
-    blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
     yield from missing_lines(summary)
-    if blocked:
-        yield ""
-        yield f"not started because of a failure: {listed(blocked, 12)}"
-
-
-def missing_lines(summary: Summary, shown: int = 10) -> Iterator[str]:
-    """The outputs that were there when their phases ended and were gone when the run did."""
-    for place, path in enumerate(summary.missing[:shown]):
-        yield ("gone at the end: " if place == 0 else " " * 17) + one_line(path)
-    if len(summary.missing) > shown:
-        yield " " * 17 + f"... and {len(summary.missing) - shown} more"
-
-
-def next_lines(summary: Summary, width: int | None = None) -> list[str]:
-    """The commands that are likely to come next. None is ever cut."""
-    commands: list[str] = []
-    failed = [row for row in summary.of(Standing.FAILED) if row.attempts]
-    if failed:
-        commands.append(f"wavecrew logs {_argument(failed[0].id)}")
-    match summary.status:
-        case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
-            commands.append("wavecrew run")
-        case RunStatus.RUNNING:
-            commands += ["wavecrew continue"] if summary.paused_by else []
-            commands += [f"wavecrew logs {_argument(row.id)}" for row in summary.of(Standing.RUNNING)[:1]]
-            commands.append("wavecrew status --watch")
-        case RunStatus.SUCCEEDED:
-            commands.append("wavecrew report")
-    lines = [f"next: {commands[0]}"]
-    for command in commands[1:]:
-        if width is not None and cells(lines[-1]) + 3 + cells(command) > width:
-            lines.append(f"      {command}")
-        else:
-            lines[-1] += f" · {command}"
-    return lines
-
-
-def _argument(phase: str) -> str:
-    word = quote(one_line(phase))
-    return f"-- {word}" if phase.startswith("-") else word
+    blocked = summary.of(Standing.BLOCKED)
+    for why, found in (
+        ("a failure", [row.id for row in blocked if not row.gate]),
+        ("a rejected gate", [row.id for row in blocked if row.gate]),
+    ):
+        if found:
+            yield ""
+            yield f"not started because of {why}: {listed(tuple(found), 12)}"

@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
-from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.views.run_forecast import pacing_words
-from wavecrew.views.run_words import UNKNOWN, label, listed, reason_of, seconds, short, wrapped
-from wavecrew.views.summary import PhaseRow, Standing, Summary
+from wavecrew.views.run_next import forbidden_words, needs_you_words
+from wavecrew.views.run_words import UNKNOWN, label, label_in, listed, reason_of, seconds, short, wrapped
+from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
 
 
@@ -81,24 +82,37 @@ class Region:
             if len(names) > _FOLD:
                 yield self.line(sign, word, "", f"{len(names):,} phases {why}: {listed(tuple(names))}", "quiet")
             else:
-                yield from (self.line(sign, word, _label(state, name), why, "quiet") for name in names)
+                yield from (self.line(sign, word, label_in(state, name), why, "quiet") for name in names)
 
-    def _one(self, event: Event, state: ExecutionState) -> Iterator[Line]:
+    def _one(self, event: Event, state: ExecutionState) -> Iterator[Line]:  # noqa: C901 -- one flat table of events
         match event:
             case ev.AttemptEnded():
                 yield self._ended(event, state)
             case ev.PhaseRefused():
                 told = f"not started: {reason_of(event.cause, event.detail)}"
-                yield self.line("✗", "failed", _label(state, event.phase), told, "bad")
+                yield self.line("✗", "failed", label_in(state, event.phase), told, "bad")
             case ev.PhaseReset():
-                told = f"by {event.by}" + (f": {event.reason}" if event.reason else "")
-                yield self.line("↻", "again", _label(state, event.phase), told, "quiet")
+                told = f"by {event.by}{_because(event.reason)}"
+                yield self.line("↻", "again", label_in(state, event.phase), told, "quiet")
             case ev.AttemptAdopted():
                 told = f"attempt {event.attempt} is still at work and is looked after again"
-                yield self.line("▶", "adopted", _label(state, event.phase), told, "quiet")
+                yield self.line("▶", "adopted", label_in(state, event.phase), told, "quiet")
             case ev.UndeclaredWrites():
                 who = f"{listed(event.suspects)} or " if event.suspects else ""
                 yield self.line("!", "audit", "", f"{who}somebody outside changed: {listed(event.paths)}", "bad")
+            case ev.MergeRefused():
+                kept = state.phase_states.get(event.phase, PhaseState()).branch
+                told = event.detail + (f"; kept on {kept}" if kept else "")
+                yield self.line("↻", "clash", label_in(state, event.phase), told, "wait")
+            case ev.GateApproved():
+                yield self.line("✓", "open", event.gate, f"approved by {event.by}{_because(event.reason)}", "good")
+            case ev.GateRejected():
+                yield self.line("✗", "shut", event.gate, f"rejected by {event.by}{_because(event.reason)}", "bad")
+            case ev.ForbiddenChange():
+                told = forbidden_words(event.what, event.suspects)
+                yield from ((Piece(line, "bad"),) for line in wrapped("  ! ALARM   ", told.split(" "), self.width, " "))
+            case ev.PlanChanged():
+                yield self.line("↻", "plan", "", f"changed by {event.by}: {len(event.phases):,} phases", "quiet")
             case ev.RunPaused():
                 yield self.line("·", "paused", "", f"by {event.by}: nothing new starts until it is continued", "wait")
             case ev.RunContinued():
@@ -107,7 +121,7 @@ class Region:
                 yield self.line("↻", "resumed", "", f"run {state.run}", "quiet")
 
     def _ended(self, event: ev.AttemptEnded, state: ExecutionState) -> Line:
-        found, name = state.phase_states[event.phase], _label(state, event.phase)
+        found, name = state.phase_states.get(event.phase, PhaseState()), label_in(state, event.phase)
         known = found.attempts == event.attempt and found.started_at is not None
         lasted = f"{seconds(event.at - (found.started_at or 0.0)) if known else '':<5}  "
         why = reason_of(event.cause, event.detail)
@@ -126,11 +140,11 @@ class Region:
 
     def region(self, summary: Summary, height: int) -> list[Line]:
         """At most `height` lines (at least one): what is at work, what waits for whom, what is to come, how far."""
-        foot = [self.bar(summary)]
+        foot = [*self._needs_you(summary), self.bar(summary)][-max(1, height) :]
         pacing = list(self._pacing(summary))
         others = [*self._ready(summary), *self._blocked(summary), *self._to_come(summary)]
         room = max(1, height) - len(foot)
-        running = [self._running(row) for row in summary.of(Standing.RUNNING)]
+        running = [self._running(row) for row in summary.of(*AT_WORK)]
         waiting = [self._waiting(row) for row in summary.of(Standing.WAITING, Standing.RETRYING)]
         if room > len(pacing) + min(2, len(running) + len(waiting)):
             foot, room = pacing + foot, room - len(pacing)
@@ -162,7 +176,9 @@ class Region:
             words += f"attempt {row.attempts}  "
         if row.progress is not None:
             words += f"step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
-        return self.line("▶", "running", label(row.id, row.name), words, "busy")
+        elif row.standing is Standing.MERGING:
+            words += row.reason
+        return self.line("▶", row.standing.value, label(row.id, row.name), words, "busy")
 
     def _waiting(self, row: PhaseRow) -> Line:
         name = label(row.id, row.name)
@@ -187,7 +203,7 @@ class Region:
     def _blocked(self, summary: Summary) -> Iterator[Line]:
         blocked = summary.of(Standing.BLOCKED)
         if blocked:
-            causes = dict.fromkeys(name for row in blocked for name in row.blocked_by)
+            causes = dict.fromkeys(name for row in blocked for name in (*row.blocked_by, row.gate) if name)
             words = f"{listed(tuple(row.id for row in blocked), 8)}  by {listed(tuple(causes), 4)}"
             yield self.line("✗", "blocked", "", words, "bad")
 
@@ -214,12 +230,20 @@ class Region:
             return
         yield self.line("⇢", "pacing", "", pacing_words(told), "quiet")
 
+    def _needs_you(self, summary: Summary) -> Iterator[Line]:
+        """Who is needed and how to answer; on a narrow screen in several lines, for a command is never cut."""
+        if summary.needs_you:
+            lines = wrapped("  ! needs you: ", needs_you_words(summary.needs_you), self.width)
+            yield from ((Piece(line, "head"),) for line in lines)
+
     def bar(self, summary: Summary) -> Line:
         """How far, for how long, and about how long still."""
         if summary.paused_by:
             return self._bar(summary, "paused")
         if summary.done == summary.total:
             return self._bar(summary, "")
+        if summary.needs_you and not summary.of(*AT_WORK):
+            return self._bar(summary, f"needs you {len(summary.needs_you):,}")
         left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
         return self._bar(summary, left)
 
@@ -237,7 +261,9 @@ class Region:
         words = [f"{summary.done:,}/{summary.total:,} done"]
         of = (Standing.FAILED, Standing.BLOCKED, Standing.SKIPPED)
         words += [f"{counts[standing]:,} {standing.value}" for standing in of if counts[standing]]
+        words += [f"needs you {len(summary.needs_you):,}"] if summary.needs_you else []
         words += [f"{len(summary.missing):,} outputs gone"] if summary.missing else []
+        words += [f"{len(summary.unproven):,} not in the result"] if summary.unproven else []
         words += [f"wall {seconds(summary.elapsed)}", f"work {seconds(summary.work)}"]
         words += [f"{summary.ratio:.2f}x"] if summary.ratio is not None else []
         return [(Piece(line, "head"),) for line in wrapped(f"{summary.status}  ", words, self.width)]
@@ -248,5 +274,5 @@ def _kept_within(words: str, room: int) -> str:
     return words if cells(words) <= room else cut(words, room)
 
 
-def _label(state: ExecutionState, phase: str) -> str:
-    return label(phase, state.graph.nodes[phase].name)
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

@@ -7,19 +7,20 @@ What it does not know: how the chain is found (`run_pacing`) and what would have
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wavecrew.models.events import Event, Outcome, UndeclaredWrites
-from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.events import Cause, Event, Outcome, UndeclaredWrites
+from wavecrew.models.execution_state import ExecutionState, Gate, GateStatus
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_history import Attempt, History, LockStretch
+from wavecrew.views.run_next import forbidden_words, needs_you_words, result_words
 from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
 from wavecrew.views.run_status import undeclared_words
 from wavecrew.views.run_timeline import timeline
-from wavecrew.views.run_words import in_ascii, label, listed, reason_of, seconds, wrapped
+from wavecrew.views.run_words import in_ascii, label, listed, moment, reason_of, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cut, one_line, safe_json
 
@@ -38,16 +39,17 @@ class _Findings:
     audited: bool
     """Whether somebody looked for undeclared writes."""
     undeclared: tuple[UndeclaredWrites, ...]
+    gates: Mapping[str, Gate]
 
 
 def _findings(state: ExecutionState, events: Sequence[Event], now: float | None, alive: bool | None) -> _Findings:
     history = History(events)
-    moment = now if now is not None else (history.last or 0.0)
-    summary = summarize(state, moment, alive=alive, history=history)
+    at = now if now is not None else (history.last or 0.0)
+    summary = summarize(state, at, alive=alive, history=history)
     chain = pacing_chain(state.graph, history, state.agent_limit, state.start_time or 0.0)
     undeclared = tuple(event for event in events if isinstance(event, UndeclaredWrites))
     audited = state.settings.get("audit") in ("warn", "fail")
-    return _Findings(summary, history, chain, advice(state, history, chain), audited, undeclared)
+    return _Findings(summary, history, chain, advice(state, history, chain), audited, undeclared, state.gates)
 
 
 # -- text -------------------------------------------------------------------------------------------------------
@@ -71,6 +73,7 @@ def report_text(
         _bars(found, width),
         _pacing(found, width),
         _faster(found, WaveRules.of(state.settings), width),
+        _whole_run(found, width),
         _notes(found, width),
     )
     text = "\n".join(line for part in parts for line in part) + "\n"
@@ -84,7 +87,10 @@ def _head(found: _Findings, width: int) -> Iterator[str]:
         words.append(f"{summary.ratio:.2f}x")
         if summary.agents:
             words.append(f"agents busy {summary.ratio / summary.agents:.0%}")
+    words += [f"needs you {len(summary.needs_you):,}"] if summary.needs_you else []
     words.append(f"retries {summary.retries}")
+    conflicts = _conflicts(found)
+    words += [f"conflicts {conflicts}"] if conflicts or summary.result_branch else []
     if found.undeclared or found.audited:
         words.append(f"undeclared writes {len({path for one in found.undeclared for path in one.paths}):,}")
     if summary.idle:
@@ -98,7 +104,10 @@ def _bars(found: _Findings, width: int) -> Iterator[str]:
     if summary.started is None or not summary.elapsed or not (found.history.attempts or found.history.waits):
         yield "  no phase has been started"
         return
-    labels = {row.id: label(row.id, row.name) for row in summary.rows}
+    names = (*(one.phase for one in found.history.attempts), *(one.phase for one in found.history.waits))
+    labels = {name: f"{one_line(name)} (left)" for name in names} | {
+        row.id: label(row.id, row.name) for row in summary.rows
+    }
     pacing = {(step.attempt.phase, step.attempt.number) for step in found.chain}
     yield from timeline(found.history, labels, pacing, summary.started, summary.elapsed, width)
 
@@ -154,10 +163,27 @@ def _gain(time: float, base: float) -> str:
     return f"{seconds(time)}" if time < base * (1 - _WORTH) else "no gain"
 
 
-def _notes(found: _Findings, width: int) -> Iterator[str]:
+def _whole_run(found: _Findings, width: int) -> Iterator[str]:
+    """What is to be said of the run itself, and not of single phases."""
     summary = found.summary
     if summary.missing:
         yield from wrapped(f"  {'gone':<14}", [cut(path, width - 16) for path in summary.missing[:_SHOWN]], width)
+    if summary.unproven:
+        yield from wrapped(f"  {'not in result':<14}", [listed(summary.unproven, 12)], width)
+    if summary.forbidden:
+        yield from wrapped(f"  {'ALARM':<14}", forbidden_words(summary.forbidden).split(" "), width, between=" ")
+    if summary.needs_you:
+        yield from wrapped(f"  {'needs you':<14}", needs_you_words(summary.needs_you), width)
+    answered = [(name, gate) for name, gate in found.gates.items() if gate.status is not GateStatus.ASKED]
+    yield from (line for name, gate in answered[:_SHOWN] for line in _gate_note(name, gate, width))
+    if len(answered) > _SHOWN:
+        yield f"  {'gates':<14}... and {len(answered) - _SHOWN:,} more; --json has all"
+    if result := result_words(summary):
+        yield from wrapped(f"  {'result':<14}", result.split(" "), width, between=" ")
+
+
+def _notes(found: _Findings, width: int) -> Iterator[str]:
+    summary = found.summary
     for row in summary.of(Standing.FAILED)[:_SHOWN]:
         yield from _note("failed", row, row.reason, width)
     blocked = tuple(row.id for row in summary.of(Standing.BLOCKED))
@@ -179,6 +205,16 @@ def _notes(found: _Findings, width: int) -> Iterator[str]:
         yield from wrapped(f"  {'kept':<14}", words, width, between=" ")
 
 
+def _gate_note(name: str, gate: Gate, width: int) -> Iterator[str]:
+    why = f": {gate.reason}" if gate.reason else ""
+    words = one_line(f"{name} by {gate.by} {moment(gate.at)}{why}").split(" ")
+    yield from list(wrapped(f"  {gate.status:<14}", words, width, between=" "))[:3]
+
+
+def _conflicts(found: _Findings) -> int:
+    return sum(attempt.cause is Cause.MERGE for attempt in found.history.attempts)
+
+
 def _note(word: str, row: PhaseRow, told: str, width: int) -> Iterator[str]:
     head = f"  {word:<14}{cut(label(row.id, row.name), min(30, width // 3))}  "
     yield from list(wrapped(head, one_line(told).split(" "), width, between=" "))[:3]
@@ -187,7 +223,8 @@ def _note(word: str, row: PhaseRow, told: str, width: int) -> Iterator[str]:
 def _vain(found: _Findings) -> list[Attempt]:
     """Attempts after which the phase was tried again."""
     last = {attempt.phase: attempt.number for attempt in found.history.attempts}
-    return [a for a in found.history.attempts if a.number < last[a.phase] and a.outcome is not Outcome.SUCCEEDED]
+    vain = [a for a in found.history.attempts if a.number < last[a.phase] and a.outcome is not Outcome.SUCCEEDED]
+    return [attempt for attempt in vain if attempt.phase in found.summary.by_id]
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------
@@ -202,9 +239,9 @@ def report_data(
     attempts: dict[str, list[dict[str, Any]]] = {row.id: [] for row in summary.rows}
     waits: dict[str, list[dict[str, Any]]] = {row.id: [] for row in summary.rows}
     for attempt in found.history.attempts:
-        attempts[attempt.phase].append(_attempt_data(attempt))
+        attempts.setdefault(attempt.phase, []).append(_attempt_data(attempt))
     for wait in found.history.waits:
-        waits[wait.phase].append(_wait_data(wait))
+        waits.setdefault(wait.phase, []).append(_wait_data(wait))
     return {
         "format": FORMAT,
         "run": summary.run,
@@ -213,6 +250,14 @@ def report_data(
         "started": summary.started,
         "ended": summary.ended,
         "missing_outputs": list(summary.missing),
+        "unproven": list(summary.unproven),
+        "needs_you": list(summary.needs_you),
+        "gates": [_gate_data(name, gate) for name, gate in found.gates.items()],
+        "forbidden": list(summary.forbidden),
+        "isolation": summary.isolation,
+        "result_branch": summary.result_branch or None,
+        "result_commit": summary.result or None,
+        "landed_on": summary.landed_on or None,
         "totals": _totals(found),
         "undeclared_writes": [
             {"at": one.at, "suspects": list(one.suspects), "paths": list(one.paths)} for one in found.undeclared
@@ -221,6 +266,7 @@ def report_data(
         "advice": _advice_data(found.advice),
         "idle": [{"since": since, "until": until} for since, until in found.history.idle],
         "phases": [_phase_data(state, row, attempts[row.id], waits[row.id]) for row in summary.rows],
+        "left_the_plan": {name: made for name, made in attempts.items() if name not in summary.by_id},
     }
 
 
@@ -247,6 +293,17 @@ def _totals(found: _Findings) -> dict[str, Any]:
         "agents": summary.agents or None,
         "attempts": len(found.history.attempts),
         "retries": summary.retries,
+        "conflicts": _conflicts(found),
+    }
+
+
+def _gate_data(name: str, gate: Gate) -> dict[str, Any]:
+    return {
+        "gate": name,
+        "status": gate.status.value,
+        "at": gate.at,
+        "by": gate.by or None,
+        "reason": gate.reason or None,
     }
 
 
@@ -271,6 +328,9 @@ def _phase_data(
         "waiver": waiver,
         "kept_from": row.kept_from or None,
         "undeclared": list(row.undeclared),
+        "gate": row.gate or None,
+        "branch": row.branch or None,
+        "commit": row.commit or None,
     }
 
 

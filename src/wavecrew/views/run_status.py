@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from wavecrew.views.run_forecast import pacing_words
-from wavecrew.views.run_plain import missing_lines, next_lines
+from wavecrew.views.run_next import forbidden_words, missing_lines, needs_you_lines, next_lines, result_words
 from wavecrew.views.run_words import UNKNOWN, in_ascii, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
@@ -47,6 +47,8 @@ class _Screen:
             yield from self.section(self.summary.of(standing), word, tell or self.waiting)
         yield from self.section([row for row in self.summary.rows if row.undeclared], "audit", undeclared_words)
         yield from self.pace()
+        if result := result_words(self.summary):
+            yield from wrapped(f"  {'result':<8} ", result.split(" "), self.width, between=" ")
         yield from next_lines(self.summary, self.width)
 
     def head(self) -> Iterator[str]:
@@ -69,8 +71,10 @@ class _Screen:
         elif summary.paused_by and summary.status is RunStatus.RUNNING:
             who = one_line(summary.paused_by)
             yield from self.told(f"it was paused by {who}: nothing new starts, what is at work goes on")
-        for line in missing_lines(summary):
-            yield "  " + cut(line, self.width - 2) if line.startswith("gone") else "  " + line
+        if summary.forbidden:
+            yield from self.told(f"ALARM: {forbidden_words(summary.forbidden)}")
+        yield from needs_you_lines(summary, self.width, "  ")
+        yield from (f"  {line}" for line in missing_lines(summary, width=self.width - 2))
 
     def told(self, words: str) -> Iterator[str]:
         yield from wrapped("  ", words.split(" "), self.width, between=" ")
@@ -129,6 +133,7 @@ _SECTIONS: Final[dict[Standing, tuple[str, Callable[[PhaseRow], str] | None]]] =
     Standing.FAILED: ("failed", _failed),
     Standing.BLOCKED: ("blocked", lambda row: row.reason.removeprefix("blocked ")),
     Standing.RUNNING: ("running", _running),
+    Standing.MERGING: ("merging", _running),
     Standing.WAITING: ("waiting", None),
     Standing.RETRYING: ("retry", lambda row: row.reason),
     Standing.READY: ("ready", lambda row: row.reason),
@@ -141,6 +146,7 @@ def counted_words(summary: Summary) -> list[str]:
     counts = summary.counts
     order = (
         Standing.RUNNING,
+        Standing.MERGING,
         Standing.WAITING,
         Standing.RETRYING,
         Standing.READY,
@@ -149,6 +155,7 @@ def counted_words(summary: Summary) -> list[str]:
         Standing.BLOCKED,
     )
     words = [f"{summary.done:,} of {summary.total:,} done"]
+    words += [f"needs you {len(summary.needs_you):,}"] if summary.needs_you else []
     words += [f"{counts[it]:,} {_COUNTED.get(it, it.value)}" for it in order if counts[it] or it is Standing.FAILED]
     words += [f"{counts[it]:,} {it.value}" for it in (Standing.KEPT, Standing.SKIPPED, Standing.LEFT_OUT) if counts[it]]
     return words
@@ -181,7 +188,14 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "coordinator": summary.coordinator or None,
         "stop_reason": summary.stop_reason or None,
         "paused_by": summary.paused_by or None,
+        "needs_you": list(summary.needs_you),
         "missing_outputs": list(summary.missing),
+        "unproven": list(summary.unproven),
+        "forbidden": list(summary.forbidden),
+        "isolation": summary.isolation,
+        "result_branch": summary.result_branch or None,
+        "result_commit": summary.result or None,
+        "landed_on": summary.landed_on or None,
         "retries": summary.retries,
     }
 
@@ -214,6 +228,9 @@ def _phase_data(row: PhaseRow) -> dict[str, Any]:
         "waiver": waiver,
         "kept_from": row.kept_from or None,
         "undeclared": list(row.undeclared),
+        "gate": row.gate or None,
+        "branch": row.branch or None,
+        "commit": row.commit or None,
     }
 
 
@@ -261,6 +278,7 @@ def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> 
         ("work", f"{seconds(summary.work)}" + (f", {summary.ratio:.2f}x" if summary.ratio is not None else "")),
         ("agents", f"{summary.agents}" if summary.agents else UNKNOWN),
         ("in charge", summary.coordinator or "nobody yet"),
+        ("isolation", summary.isolation + (f", branch {summary.result_branch}" if summary.result_branch else "")),
     )
     lines = list(wrapped(f"run {one_line(summary.run)}  {summary.status}  ", counted_words(summary), width))
     lines += ["  " + cut(f"{name:<10}{words}", width - 2) for name, words in facts]

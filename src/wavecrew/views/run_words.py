@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from wavecrew.models.events import Cause
+from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.simulation import ChainStep, Wait
 from wavecrew.views.terminal_text import cells, cut, encodable, one_line
 
@@ -54,6 +55,10 @@ _PLAIN: Final = {
     Cause.STOPPED: "stopped",
     Cause.CANCELLED: "cancelled",
     Cause.AUDIT: "it changed what it had not declared",
+    Cause.GIT: "what it left cannot be taken as it is",
+    Cause.MERGE: "its work and that of others do not go together",
+    Cause.GATE: "the merged tree failed the checks",
+    Cause.REJECTED: "somebody rejected its start",
 }
 
 
@@ -102,6 +107,12 @@ def reason_of(cause: Cause, detail: str) -> str:
 def label(phase: str, name: str) -> str:
     """Id and name on one line; the id alone if the name says no more."""
     return one_line(phase if name in ("", phase) else f"{phase} {name}")
+
+
+def label_in(state: ExecutionState, phase: str) -> str:
+    """The label of a phase of a run; the id alone if it has left the plan."""
+    found = state.graph.nodes.get(phase)
+    return label(phase, found.name if found else "")
 
 
 def short(resource: str) -> str:

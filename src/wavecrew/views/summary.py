@@ -13,11 +13,11 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from wavecrew.models.execution_state import ExecutionState
-from wavecrew.views.phase_rows import DONE, NO_PROGRESS, PhaseRow, Progress, Standing, phase_rows
+from wavecrew.views.phase_rows import AT_WORK, DONE, NO_PROGRESS, PhaseRow, Progress, Standing, phase_rows
 from wavecrew.views.run_forecast import Forecast, forecast
 from wavecrew.views.run_history import History
 
-__all__ = ["DONE", "PhaseRow", "Progress", "RunStatus", "Standing", "Summary", "summarize"]
+__all__ = ["AT_WORK", "DONE", "PhaseRow", "Progress", "RunStatus", "Standing", "Summary", "summarize"]
 
 
 class RunStatus(StrEnum):
@@ -64,6 +64,17 @@ class Summary:
     """Who wants nothing new to start; empty when the run is not paused."""
     missing: tuple[str, ...]
     """Outputs that were gone when the run finished."""
+    unproven: tuple[str, ...] = ()
+    """Completed phases whose commit was not in the result when the run finished."""
+    needs_you: tuple[str, ...] = ()
+    """The gates that wait for a person."""
+    forbidden: tuple[str, ...] = ()
+    """What was changed that no agent may change; nothing new starts then."""
+    isolation: str = "shared"
+    result: str = ""
+    """The commit that holds all work that was merged; empty while there is none."""
+    landed_on: str = ""
+    """The branch of the user that was moved to the result last."""
     retries: int
     work: float | None
     ratio: float | None
@@ -77,6 +88,11 @@ class Summary:
     def by_id(self) -> Mapping[str, PhaseRow]:
         """The rows by the ids of their phases."""
         return {row.id: row for row in self.rows}
+
+    @property
+    def result_branch(self) -> str:
+        """The branch that holds all work that was merged; empty where all work in one folder."""
+        return f"wavecrew/{self.run}/result" if self.isolation == "worktree" else ""
 
     @property
     def left(self) -> float | None:
@@ -123,6 +139,12 @@ def summarize(
         stop_reason=state.stop_reason,
         paused_by=state.paused_by,
         missing=state.missing_outputs,
+        unproven=state.unproven,
+        needs_you=state.needs_you if status not in (RunStatus.SUCCEEDED, RunStatus.FAILED) else (),
+        forbidden=state.forbidden,
+        isolation=state.isolation,
+        result=state.result if state.result != state.base else "",
+        landed_on=state.landed_on,
         retries=sum(max(0, row.attempts - 1) for row in rows),
         work=work,
         ratio=work / elapsed if work and elapsed else None,
