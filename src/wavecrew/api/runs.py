@@ -20,7 +20,7 @@ from functools import partial
 from wavecrew.api.again import Judged, judge, latest_run, plan_key
 from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
-from wavecrew.api.opening import at_work, begin, foreseen, go_on, settle
+from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for
 from wavecrew.api.rules import care_for, retry_rules
 from wavecrew.api.selection import select
@@ -85,6 +85,8 @@ class PreparedRun:
     """What a new run stands on."""
     again: Mapping[str, str] = field(default_factory=dict)
     """Why phases that an earlier run has begun or done are not kept as they are."""
+    unsettled: bool = False
+    """Whether agents are to be judged, or ended, by the plan as it was before it was edited."""
     newest: str = ""
     """The newest run of the plan when this was prepared; a new one is begun only while that holds."""
 
@@ -155,9 +157,9 @@ class PreparedRun:
         """
         with self.workspace.open_store() as store:
             state = self.state
-            if self.taken_up:
+            if self.unsettled:
                 self._settle(store, observe)
-            else:
+            if not self.taken_up:
                 events = self._open_history(store)
                 state = evolve(ExecutionState(), *events)
                 observe(events, state)
@@ -217,62 +219,83 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
     _require_sound(plan)
     chosen = select(plan.graph, request.only, request.start, request.until)
     earlier = latest_run(workspace, plan)
-    if earlier is not None:
-        _require_idle(earlier)
-    jobs = job_maker(workspace, "")
-    reader = input_reader(workspace, earlier.state if earlier is not None else None, jobs)
-    judged = _judged(request, earlier, reader, chosen) if earlier is not None else None
-    ground = Ground()
-    if judged is not None and judged.goes_on:
-        before = judged.run.state
-        run = taken_up = before.run
-        events = foreseen(judged.run.state_folder, plan, before, judged.verdicts)
-        state = evolve(before, *events)
-    else:
-        run, taken_up = os.environ.get("WAVECREW_RUN_ID") or secrets.token_hex(3), ""
-        if earlier is not None:
-            _require_no_agents(earlier)
-        kept = judged.kept if judged is not None else {}
-        ground = survey(
-            workspace.folder,
-            config,
-            result=earlier.state.result if earlier is not None and kept else "",
-            exempt=(*documents_of(plan), *(file.path.resolve() for file in workspace.loaded.files if file.read)),
-            include_dirty=request.include_dirty,
-            agreed=request.agreed,
-        )
-        events = begin(run, plan, config, chosen, kept, (ground.isolation, ground.head))
-        state = evolve(ExecutionState(), *events)
-    jobs = replace(jobs, run=run)
+    judged = _judged(workspace, request, earlier, chosen) if earlier is not None else None
+    way = _take_up(plan, judged) if judged is not None and judged.goes_on else _anew(workspace, request, chosen, judged)
+    jobs = job_maker(workspace, way.run)
     prepared = PreparedRun(
         workspace=workspace,
         request=request,
-        run=run,
-        taken_up=taken_up,
-        events=events,
-        history=earlier.events if earlier is not None and taken_up else (),
-        state=state,
+        run=way.run,
+        taken_up=way.run if way.history else "",
+        events=way.events,
+        history=way.history,
+        state=way.state,
         jobs=jobs,
         policy=policy_for(plan.graph, config, jobs, attended=request.attended),
-        reader=input_reader(workspace, state, jobs),
-        ground=ground,
+        reader=input_reader(workspace, way.state, jobs),
+        ground=way.ground,
         again=_reasons(judged),
+        unsettled=way.unsettled,
         newest=earlier.row.id if earlier is not None else "",
     )
     jobs.require_agents(prepared.open_phases)
     return prepared
 
 
-def _judged(request: RunRequest, earlier: OpenedRun, reader: InputReader, chosen: frozenset[str]) -> Judged:
-    """By force is done again what was chosen, or all."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a run comes to be: what it opens or goes on with, what it has behind it, and where that leads."""
+
+    run: str
+    events: tuple[Event, ...]
+    state: ExecutionState
+    history: tuple[Event, ...] = ()
+    unsettled: bool = False
+    ground: Ground = field(default_factory=Ground)
+
+
+def _take_up(plan: Plan, judged: Judged) -> _Way:
+    before, verdicts = judged.run.state, judged.verdicts
+    events = foreseen(judged.run.state_folder, plan, before, verdicts)
+    unsettled = is_unsettled(plan.graph, before, verdicts)
+    return _Way(before.run, events, evolve(before, *events), judged.run.events, unsettled)
+
+
+def _anew(workspace: Workspace, request: RunRequest, chosen: frozenset[str], judged: Judged | None) -> _Way:
+    run, config, plan = os.environ.get("WAVECREW_RUN_ID") or secrets.token_hex(3), workspace.loaded.config, request.plan
+    if judged is not None:
+        _require_no_agents(judged.run)
+    kept = judged.kept if judged is not None else {}
+    ground = survey(
+        workspace.folder,
+        config,
+        result=judged.run.state.result if judged is not None and kept else "",
+        exempt=(*documents_of(plan), *(file.path.resolve() for file in workspace.loaded.files if file.read)),
+        include_dirty=request.include_dirty,
+        agreed=request.agreed,
+    )
+    events = begin(run, plan, config, chosen, kept, (ground.isolation, ground.head))
+    return _Way(run, events, evolve(ExecutionState(), *events), ground=ground)
+
+
+def _judged(workspace: Workspace, request: RunRequest, earlier: OpenedRun, chosen: frozenset[str]) -> Judged:
+    """What becomes of the latest run; by force is done again what was chosen, or all."""
+    _require_idle(earlier)
+    look = input_reader(workspace, earlier.state, job_maker(workspace, earlier.row.id))
     forced = (chosen or request.plan.graph.nodes.keys()) if request.force else ()
-    return judge(request.plan, earlier, reader, anew=bool(chosen) or request.force, forced=forced)
+    return judge(request.plan, earlier, look, anew=bool(chosen) or request.force, forced=forced)
 
 
 def _reasons(judged: Judged | None) -> Mapping[str, str]:
+    """Of phases that nobody has begun yet there is nothing to tell."""
     if judged is None:
         return {}
-    return {name: verdict.reason for name, verdict in judged.verdicts.items() if verdict.reason}
+    states = judged.run.state.phase_states
+    return {
+        name: verdict.reason
+        for name, verdict in judged.verdicts.items()
+        if verdict.reason and (found := states.get(name)) and (found.attempts or found.kept_from)
+    }
 
 
 def _require_sound(plan: Plan) -> None:
