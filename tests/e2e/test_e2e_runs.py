@@ -178,16 +178,6 @@ def test_two_hundred_phases_in_order(box: Sandbox) -> None:
     assert box.status()["done"] == 200
 
 
-def test_a_wave_gate_waits_for_the_wave_before(box: Sandbox) -> None:
-    box.plan(
-        phase("a"),
-        phase("long", "sleep 0.5; touch long.done"),
-        phase("next", "[ -e long.done ]", needs=["a"]),
-    )
-    assert box.run("--gate", "wave").code == 0
-    assert box.ran()[-1] == "next"
-
-
 def test_a_runbook_document_is_carried_out(box: Sandbox) -> None:
     box.write(
         "plan/01-greet.md",
