@@ -250,6 +250,21 @@ def test_a_check_of_the_other_phase_runs_on_the_merged_tree(repo: Repo) -> None:
     assert "red together" in repo.events("MergeRefused")[0]["detail"]
 
 
+def test_what_checks_leave_behind_is_nobodys_work(repo: Repo) -> None:
+    repo.box.write("wavecrew.toml", """gate_commands = ["sh -c 'echo x > report; echo y >> a; ! test -e red'"]\n""")
+    repo.plan(
+        work("good", "echo 1 > a", writes=["a"]),
+        work("red", "echo 1 > red", needs=["good"], writes=["red"]),
+    )
+
+    assert repo.run().code == 1
+
+    assert repo.text("a") == "1\n"
+    assert repo.files(repo.branch("red")) == {"README.md", "plan.json", "wavecrew.toml", "a", "red"}
+    assert "report" not in repo.files()
+    assert repo.worktrees() == 1  # of the one that failed, to be looked at
+
+
 # -- stops, kills, wishes ---------------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,7 @@ _ALWAYS: Final = {
     "tag.forceSignAnnotated": "false",
     "merge.verifySignatures": "false",
     "log.showSignature": "false",
+    "i18n.commitEncoding": "UTF-8",
     "gpg.program": "false",
     "gpg.x509.program": "false",
     "gpg.ssh.program": "false",

@@ -148,11 +148,13 @@ class Homecoming:
 
     async def leave(self, ended: ev.AttemptEnded) -> None:
         """Record an end that is no success. What the attempt has left is on its branch before."""
-        state = self._phase(ended.phase)
+        state, place = self._phase(ended.phase), self._place(ended.phase)
         with contextlib.suppress(GitError):  # then it stays in its folder, which nobody removes
-            await asyncio.to_thread(
-                self._has.integration.keep, self._place(ended.phase), state.base, f"Unfinished: {ended.detail}"
-            )
+            if state.sealed:  # all is on the branch; what checks have left behind is nobody's work
+                await asyncio.to_thread(self._has.integration.check_out, place, state.sealed)
+            else:
+                words = f"Unfinished: {ended.detail}"
+                await asyncio.to_thread(self._has.integration.keep, place, state.base, words)
         again = ended.retry_at is not None or ended.outcome is Outcome.STOPPED
         await self._clear_up(ended.phase, state, go=again)
         self._ledger.record(ended)
@@ -166,7 +168,13 @@ class Homecoming:
                 await self._beside(name, state, "teardown", steps)
         if go:
             with contextlib.suppress(GitError):
-                await asyncio.to_thread(self._has.worktrees.close, place)
+                await asyncio.to_thread(self._close, place, state.sealed)
+
+    def _close(self, place: Place, sealed: str) -> None:
+        """Remove a worktree, unless that would lose something. What checks have left behind is no loss."""
+        if not self._has.worktrees.close(place) and sealed:
+            self._has.integration.check_out(place, sealed)
+            self._has.worktrees.close(place)
 
     # -- sealing
 

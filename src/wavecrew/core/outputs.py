@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from wavecrew.models.resources import Resource, ResourceKind, literal_prefix, meets, parse_resource
+from wavecrew.core.commits import matches
+from wavecrew.models.resources import Resource, ResourceKind, literal_prefix, parse_resource
 
 
 def missing_outputs(workspace: Path, outputs: Iterable[str]) -> tuple[str, ...]:
@@ -40,6 +41,6 @@ def _any_match(workspace: Path, pattern: Resource) -> bool:
         folders[:] = [name for name in folders if name not in (".git", ".wavecrew")]
         for name in files:
             key = (Path(folder) / name).relative_to(workspace).as_posix()
-            if meets(pattern, Resource(ResourceKind.FILE, key)):
+            if matches(pattern, key):
                 return True
     return False
