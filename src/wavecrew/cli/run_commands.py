@@ -31,6 +31,7 @@ _SHOWN_PROMPT = 12
 @click.option("--until", multiple=True, metavar="PHASE", help="Run this phase and what it depends on.")
 @click.option("--force", is_flag=True, help="Begin a new run; do again what was chosen, or all.")
 @click.option("--include-dirty", is_flag=True, help="Take uncommitted work along, as the first commit of the result.")
+@click.option("--into", default="", metavar="BRANCH", help="At a green end, bring the result to this branch of yours.")
 @click.option("--dry-run", is_flag=True, help="Show exactly what would be started, and start nothing.")
 @click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
 @click.option("--detach", is_flag=True, help="Go on in the background; look with `wavecrew status`.")
@@ -47,6 +48,7 @@ def run(
     until: tuple[str, ...],
     force: bool,
     include_dirty: bool,
+    into: str,
     dry_run: bool,
     yes: bool,
     detach: bool,
@@ -84,7 +86,12 @@ def run(
         from wavecrew.cli.detach import detach as into_background
 
         return into_background(prepared)
-    return execute(prepared, settings)
+    code = execute(prepared, settings)
+    if into and code == ExitCode.OK:
+        from wavecrew.cli.result_commands import land
+
+        return int(click.get_current_context().invoke(land, run=prepared.run, into=into, partial=False))
+    return code
 
 
 @click.command()
