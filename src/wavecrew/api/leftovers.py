@@ -70,7 +70,7 @@ def _leftovers(git: Git, workspace: Path, opened: OpenedRun) -> Leftovers:
     started = [event for event in opened.events if isinstance(event, ev.AttemptStarted)]
     facts = RunFacts(
         run=run,
-        attempts={event.branch: (event.phase, event.attempt) for event in started},
+        attempts={event.branch: (event.phase, event.attempt, event.base) for event in started},
         at_work=frozenset(state.phase_states[name].branch for name in state.running),
         over=state.end_time is not None and state.succeeded,
     )

@@ -144,14 +144,14 @@ def _move(opened: OpenedRun, result: Integration, branch: str, *, partial: bool)
     before = tip_of(git, BRANCHES + branch)
     message = with_trailers(f"Land the result of run {run}", {RUN: run})
     after = result.land(BRANCHES + branch, proof.tip, message)
-    news = result.closing_commits(after, before)
+    news = {phase for _, phase in result.closing_commits(after, before)}
     return Landed(
         run=run,
         branch=branch,
         before=before,
         after=after,
         result=proof.tip,
-        phases=tuple(dict.fromkeys(phase for _, phase in news)),
+        phases=tuple(found.phase for found in proof.phases if found.phase in news),
         commits=new_commits(git, before, after),
         files=changed_files(git, before, after),
         open=proof.open,

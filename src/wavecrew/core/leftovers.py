@@ -26,11 +26,11 @@ _OURS: Final = f"{BRANCHES}wavecrew/"
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the history says: the phase and attempt of each branch, those that are still at work (or wait for the next
-    coordinator), and whether the run is over and needs its result no more."""
+    """What the history says: the phase, the attempt and the first commit of each branch, those that are still at work
+    (or wait for the next coordinator), and whether the run is over and needs its result no more."""
 
     run: str
-    attempts: Mapping[str, tuple[str, int]]
+    attempts: Mapping[str, tuple[str, int, str]]
     at_work: frozenset[str]
     over: bool
 
@@ -99,7 +99,7 @@ class Leftovers:
         return "" if ref.startswith(_OURS) else ref
 
     def _judged(self, remain: Remain, places: tuple[Listed, ...]) -> Leftover:
-        phase, attempt = self._facts.attempts.get(remain.branch, ("", 0))
+        phase, attempt, _ = self._facts.attempts.get(remain.branch, ("", 0, ""))
         folder = str(remain.folder or "")
         fate, reason, look = self._fate(remain, places)
         return Leftover(remain.run, remain.branch, fate, reason, look, remain.size, folder, phase, attempt)
@@ -117,12 +117,13 @@ class Leftovers:
             return Fate.KEPT, "its folder holds what is in no commit", status
         if not remain.merged:
             return Fate.KEPT, "its work is in no result", self._way_to_look(remain.branch)
-        return Fate.REMOVABLE, "its work is safe in the result, or it has done none", ""
+        idle = self._facts.attempts.get(remain.branch, ("", 0, ""))[2] == remain.commit
+        return Fate.REMOVABLE, "it holds no work of its own" if idle else "its work is merged", ""
 
     def _way_to_look(self, branch: str) -> str:
         if branch not in self._facts.attempts:
             return f"git log -p {branch}"
-        phase, attempt = self._facts.attempts[branch]
+        phase, attempt, _ = self._facts.attempts[branch]
         return f"wavecrew diff {shlex.quote(phase)} --attempt {attempt} --run {self._facts.run}"
 
     def _result(self, tip: str, own: str, places: tuple[Listed, ...]) -> Leftover:
