@@ -14,13 +14,15 @@ from typing import Any, Final
 from wavecrew.models.proof import SHARED, Lack, Proof
 from wavecrew.models.results import DiskUse, Fate, FileChange, Landed, Leftover
 from wavecrew.views.run_words import DOT, in_ascii, label, wrapped
-from wavecrew.views.terminal_text import one_line
+from wavecrew.views.terminal_text import cut, one_line
 from wavecrew.views.words import counted
 
 SHOWN: Final = 12
 """How many rows of one sort the text shows."""
 _SHORT: Final = 12
 _HEAD: Final = 11
+_LONGEST: Final = 24
+"""Columns that a name takes in a heading, at most."""
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -33,7 +35,7 @@ def proof_text(proof: Proof, *, width: int = 80, ascii_only: bool = False) -> st
 
 
 def _proof_lines(proof: Proof, width: int) -> Iterator[str]:
-    yield from wrapped(f"run {one_line(proof.run)}  ", _verdict(proof).split(" "), width, between=" ")
+    yield from wrapped(f"run {cut(proof.run, _LONGEST)}  ", _verdict(proof).split(" "), width, between=" ")
     if proof.isolation == SHARED:
         words = "it worked in one shared folder: that outputs exist is all that can be proven there"
         yield from _row("", words, width)
@@ -115,11 +117,12 @@ def landed_text(landed: Landed, *, width: int = 80, ascii_only: bool = False) ->
 
 
 def _landed_lines(landed: Landed, width: int) -> Iterator[str]:
-    branch, span = one_line(landed.branch), f"{landed.before[:_SHORT]}..{landed.after[:_SHORT]}"
+    branch, run = cut(landed.branch, _LONGEST), cut(landed.run, _LONGEST)
+    span = f"{landed.before[:_SHORT]}..{landed.after[:_SHORT]}"
     if landed.already:
-        yield from wrapped("", [f"{branch} has all of run {one_line(landed.run)} already"], width)
+        yield from wrapped("", [f"{branch} has all of run {run} already"], width)
     else:
-        yield from wrapped(f"landed run {one_line(landed.run)} on {branch}: ", _amounts(landed), width, between=", ")
+        yield from wrapped(f"landed run {run} on {branch}: ", _amounts(landed), width, between=", ")
         how = "moved to the result" if landed.fast_forward else "merged with what it had"
         yield from _row("commits", f"{span}{DOT}{how}", width)
         if landed.phases:

@@ -16,7 +16,7 @@ from unicodedata import category
 from wavecrew.models.results import FileChange, Met, Trail, Work, WorkStage
 from wavecrew.views.result_text import file_data
 from wavecrew.views.run_words import DOT, in_ascii, label, wrapped
-from wavecrew.views.terminal_text import one_line
+from wavecrew.views.terminal_text import cut, one_line
 from wavecrew.views.words import counted
 
 _SHORT: Final = 12
@@ -50,7 +50,7 @@ def names_text(work: Work) -> str:
 def _head(work: Work, width: int) -> Iterator[str]:
     trail = work.trail
     words = [f"attempt {trail.attempt} of run {one_line(trail.run)}", _STAGES[trail.stage]]
-    yield from wrapped(f"phase {label(trail.phase, trail.name)}  ", words, width)
+    yield from wrapped(f"phase {cut(label(trail.phase, trail.name), width // 2)}  ", words, width)
     yield from _row("commits", f"{trail.base[:_SHORT]}..{trail.commit[:_SHORT] or trail.branch}", width)
     yield from _met(trail, width)
     if trail.refused:
