@@ -19,6 +19,7 @@ from wavecrew.core import wishes
 from wavecrew.core.bell import Bell
 from wavecrew.core.engine import Engine
 from wavecrew.core.jobs import JobMaker
+from wavecrew.core.ledger import Observer
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Policy
@@ -81,8 +82,11 @@ def _look(store: Store, number: int) -> str | None:
         return wishes.answer_to(tx, number)
 
 
-def fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:
+def fulfil_alone(
+    store: Store, workspace: Path, run: str, wish: Wish, observe: Observer = lambda events, state: None
+) -> None:
     """Take charge with the rules that the run was started with: attempts may have ended that nobody has judged.
+    `observe` is told what was recorded, after it was.
 
     Raises RunBusyError when somebody is in charge, and UsageError for a wish that does not fit.
     """
@@ -101,5 +105,6 @@ def fulfil_alone(store: Store, workspace: Path, run: str, wish: Wish) -> None:
         retry=retry_rules(config),
         care=care_for(keys, claims, config),
         isolation=isolation_of(state, workspace, config),
+        observe=observe,
     )
     asyncio.run(engine.fulfil(wish))

@@ -17,6 +17,7 @@ from wavecrew.api.history import open_run
 from wavecrew.api.users import who
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
+from wavecrew.core.ledger import Observer
 from wavecrew.core.store import Store
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import RunBusyError, UsageError
@@ -163,9 +164,9 @@ def is_unsettled(graph: DependencyGraph, state: ExecutionState, verdicts: Mappin
     return bool(unwanted(state, verdicts)) or not state.running.keys() <= graph.nodes.keys()
 
 
-def settle(store: Store, workspace: Path, run: str, plan: Plan, look: Look) -> None:
+def settle(store: Store, workspace: Path, run: str, plan: Plan, look: Look, observe: Observer) -> None:
     """Before an edited plan takes the place of the one that agents were started with: judge by the old one what has
-    ended since, and end those agents whose work does not count any more.
+    ended since, and end those agents whose work does not count any more. `observe` is told of it.
 
     Raises RunBusyError when somebody is in charge of the run.
     """
@@ -176,7 +177,7 @@ def settle(store: Store, workspace: Path, run: str, plan: Plan, look: Look) -> N
             return
         ending = unwanted(state, verdicts)
         try:
-            fulfil_alone(store, workspace, run, _wish(ending))
+            fulfil_alone(store, workspace, run, _wish(ending), observe)
         except UsageError:
             continue  # one of them has just ended by itself: look again
         return

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from wavecrew.api.again import Judged, judge, latest_run, plan_key
-from wavecrew.api.history import OpenedRun, open_run
+from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for
@@ -158,7 +158,7 @@ class PreparedRun:
         with self.workspace.open_store() as store:
             state = self.state
             if self.unsettled:
-                self._settle(store, observe)
+                settle(store, self.workspace.folder, self.run, self.request.plan, self.reader, observe)
             if not self.taken_up:
                 events = self._open_history(store)
                 state = evolve(ExecutionState(), *events)
@@ -177,13 +177,6 @@ class PreparedRun:
                 inputs=self.reader.inputs,
             )
             return asyncio.run(_with_signals(engine, on_signal))
-
-    def _settle(self, store: Store, observe: Observer) -> None:
-        """What is judged and ended under the plan as it was; told as far as it was not known before."""
-        settle(store, self.workspace.folder, self.run, self.request.plan, self.reader)
-        now = open_run(store, self.run)
-        if len(now.events) > len(self.history):
-            observe(now.events[len(self.history) :], now.state)
 
     def _open_history(self, store: Store) -> tuple[Event, ...]:
         """Begin the run now: since it was prepared, somebody may have thought for long about whether to agree."""
