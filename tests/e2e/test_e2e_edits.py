@@ -126,6 +126,22 @@ def test_a_phase_that_was_taken_out_comes_back_as_a_new_attempt(box: Sandbox) ->
     assert sorted(box.ran()) == ["1", "2", "2", "end", "end", "end"]
 
 
+def test_a_run_of_some_phases_goes_on_with_these_and_waives_what_they_newly_need(box: Sandbox) -> None:
+    one, x = phase("1"), phase("x", HOLD.format("x"), needs=["1"], writes=["x"])
+    box.plan(one, x)
+    running = box.start_run("--only", "x")
+    wait_for(lambda: (box.folder / "x.here").exists(), "the agent to be at work")
+    running.kill()
+    box.plan(one, phase("new"), {**x, "needs": ["1", "new"]}, phase("rest"))
+    (box.folder / "go").touch()
+    assert box.run().code == 0
+    assert box.ran() == ["x", "x"]
+    waived = {one["id"]: one["waiver"] for one in box.status()["phases"]}
+    assert [name for name, waiver in waived.items() if waiver] == ["1", "new"]
+    assert box.run().code == 0
+    assert sorted(box.ran()[2:]) == ["1", "new", "rest", "x"], "what was waived is done, and what rests on it"
+
+
 def test_killing_again_and_again_while_a_plan_is_edited_loses_nothing(box: Sandbox) -> None:
     _leave(box, signal.SIGKILL)
     for number in range(3):
