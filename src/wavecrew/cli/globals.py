@@ -165,12 +165,13 @@ def with_globals(command: _F) -> _F:
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 
-def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
-    """Print text; characters that the terminal cannot show are replaced rather than fatal."""
+def echo(text: str = "", *, err: bool = False, end: str = "\n", color: bool = False) -> None:
+    """Print text; characters that the terminal cannot show are replaced rather than fatal. With `color`, colours that
+    are in it reach also what is no terminal."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     shown = f"{text}{end}".encode(encoding, errors="replace").decode(encoding, errors="replace")
-    click.echo(shown, err=err, nl=False)
+    click.echo(shown, err=err, nl=False, color=color or None)
 
 
 def echo_json(data: Mapping[str, Any] | list[Any]) -> None:

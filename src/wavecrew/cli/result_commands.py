@@ -78,7 +78,8 @@ def diff(settings: Globals, phase: str, attempt: int | None, run: str, stat: boo
     elif name_only:
         echo(names_text(work), end="")
     else:
-        echo(work_text(work, stat=stat, color=settings.wants_color(), ascii_only=only_ascii()), end="")
+        color = settings.wants_color()
+        echo(work_text(work, stat=stat, color=color, ascii_only=only_ascii()), end="", color=color)
     return ExitCode.OK
 
 
