@@ -868,6 +868,21 @@ def test_a_run_whose_work_is_not_in_its_result_has_not_succeeded() -> None:
     assert evolve(state, in_charge()).succeeded
 
 
+@pytest.mark.parametrize(
+    ("end", "isolation", "lacks"),
+    [
+        (ev.RunFinished(at=3.0), "worktree", False),
+        (ev.RunFinished(at=3.0, unproven=("a",)), "worktree", True),
+        (ev.RunFinished(at=3.0, missing=("x",)), "worktree", True),
+        (ev.RunFinished(at=3.0, missing=("x",)), "shared", False),
+    ],
+)
+def test_a_run_in_worktrees_has_to_be_proven(end: Event, isolation: str, lacks: bool) -> None:
+    state = replay([started(phase("a"), isolation=isolation), attempt("a"), ended("a"), end])
+    assert state.lacks_proof is lacks
+    assert not evolve(state, reset("a")).lacks_proof
+
+
 def test_what_nobody_may_change_is_remembered_until_somebody_takes_charge() -> None:
     found = ev.ForbiddenChange(at=2.0, what=(".git/config",), suspects=("a",))
     state = replay([CHAIN, found, dataclasses.replace(found, what=(".git/config", "plan/a.md"))])

@@ -44,7 +44,7 @@ def overview(settings: Globals) -> None:
 @click.option("--watch", is_flag=True, help="Print it again whenever something has changed, until the run is over.")
 @click.option("--wait", is_flag=True, help="Print it once nobody is at work on the run any more.")
 @click.option(
-    "--exit-status", is_flag=True, help="Exit as `run` does: 1 unless all is done, 5 if it was left for approval."
+    "--exit-status", is_flag=True, help="Exit as `run` does: 1 unless all is done, 5 if left for approval, 9 unproven."
 )
 @with_globals
 @pass_globals
@@ -63,6 +63,8 @@ def status(settings: Globals, run: str, watch: bool, wait: bool, exit_status: bo
     if opened.state.left_for_approval and not opened.alive:
         return ExitCode.NEEDS_HUMAN
     done = opened.state.end_time is not None and opened.state.succeeded
+    if opened.state.lacks_proof:
+        return ExitCode.UNPROVEN
     return ExitCode.OK if done else ExitCode.PHASE_FAILED
 
 

@@ -153,6 +153,8 @@ def exit_code(state: ExecutionState) -> int:
         return ExitCode.NEEDS_HUMAN
     if state.stop_reason:
         return ExitCode.TERMINATED if state.stop_reason == "SIGTERM" else ExitCode.INTERRUPTED
+    if state.lacks_proof:
+        return ExitCode.UNPROVEN
     return ExitCode.OK if state.succeeded else ExitCode.PHASE_FAILED
 
 

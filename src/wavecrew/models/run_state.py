@@ -149,6 +149,12 @@ class ExecutionState:
         return sum(state.status is status for state in self.phase_states.values())
 
     @property
+    def lacks_proof(self) -> bool:
+        """Whether the run came to its end in worktrees, and completed work was not in the result then."""
+        gone = bool(self.missing_outputs or self.unproven)
+        return gone and self.isolation == "worktree" and self.end_time is not None
+
+    @property
     def succeeded(self) -> bool:
         """Whether everything that this run is to do is completed or waived."""
         return not (self.missing_outputs or self.unproven) and all(

@@ -76,13 +76,13 @@ def result_words(summary: Summary) -> str:
     return f"branch {one_line(summary.result_branch)} ({one_line(summary.result[:7])}){landed}"
 
 
-def kept_lines(summary: Summary, row: PhaseRow) -> Iterator[str]:
+def kept_lines(row: PhaseRow) -> Iterator[str]:
     """Where the work of a failed phase is kept, and what can be done with it."""
     if not row.branch:
         return
     branch, name = quote(one_line(row.branch)), argument(row.id)
     yield f"  its work is kept on the branch {branch}"
-    yield f"  see it:            git diff {summary.result_branch}...{branch}"
+    yield f"  see it:            wavecrew diff {name}"
     if row.conflict:
         yield f"  do it again:       wavecrew retry {name}   (it starts from what was merged since)"
         yield f"  go on without it:  wavecrew skip {name} --reason '...'"
@@ -113,6 +113,8 @@ def _commands(summary: Summary) -> Iterator[str]:
     rejected = next((row.gate for row in summary.of(Standing.BLOCKED) if row.gate), "")
     if rejected and not summary.needs_you:
         yield approve_command((rejected,))
+    if summary.unproven:
+        yield "wavecrew verify"
     match summary.status:
         case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
             yield "wavecrew run"

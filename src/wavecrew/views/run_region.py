@@ -203,8 +203,11 @@ class Region:
     def _blocked(self, summary: Summary) -> Iterator[Line]:
         blocked = summary.of(Standing.BLOCKED)
         if blocked:
-            causes = dict.fromkeys(name for row in blocked for name in (*row.blocked_by, row.gate) if name)
-            words = f"{listed(tuple(row.id for row in blocked), 8)}  by {listed(tuple(causes), 4)}"
+            causes = tuple(dict.fromkeys(name for row in blocked for name in row.blocked_by))
+            gates = tuple(dict.fromkeys(row.gate for row in blocked if row.gate))
+            why = [f"by {listed(causes, 4)}"] if causes else []
+            why += [f"rejected: {', '.join(gates[:3])}"] if gates else []
+            words = f"{listed(tuple(row.id for row in blocked), 8)}  {' · '.join(why)}"
             yield self.line("✗", "blocked", "", words, "bad")
 
     def _to_come(self, summary: Summary) -> Iterator[Line]:
