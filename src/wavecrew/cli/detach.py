@@ -47,7 +47,7 @@ def detach(prepared: PreparedRun) -> int:
     while time.monotonic() < end and child.poll() is None and not run_is_alive(state, prepared.run):
         time.sleep(0.02)
     left = () if prepared.request.attended else (ExitCode.NEEDS_HUMAN,)  # for approval, with nobody to wait for
-    if child.poll() in (ExitCode.OK, ExitCode.PHASE_FAILED, *left):
+    if child.poll() in (ExitCode.OK, ExitCode.PHASE_FAILED, ExitCode.UNPROVEN, *left):
         echo(f"run {prepared.run} has ended already")
         echo("next: wavecrew status")
         return ExitCode.OK
