@@ -30,8 +30,16 @@ def test_demo(box: Sandbox) -> None:
     )
     assert used.returncode == 0
     assert b"Jupiter" in used.stdout
+    history = subprocess.run(
+        ["git", "log", "--format=%(trailers:key=Wavecrew-Phase,valueonly)"],
+        cwd=parallel,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(set(history.stdout.split())) == 10  # all of it is on the user's branch
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and STATE not in path.parts)
+    files = (path for path in folder.rglob("*") if path.is_file() and not {STATE, ".git"} & {*path.parts})
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -17,14 +17,19 @@ from typing import Final
 import click
 
 from wavecrew.api.plans import analyse_plan, load_plan
+from wavecrew.api.results import land
 from wavecrew.api.runs import RunRequest, prepare_run
+from wavecrew.api.users import who
 from wavecrew.api.workspace import open_workspace
 from wavecrew.cli.globals import Globals, echo, only_ascii, pass_globals, with_globals
 from wavecrew.cli.run_commands import execute
+from wavecrew.core.git import Git
 from wavecrew.core.store import STATE_FOLDER
-from wavecrew.errors import ExitCode
+from wavecrew.errors import ExitCode, PreflightError
 from wavecrew.views.plan_text import plan_text
+from wavecrew.views.result_text import landed_text
 
+_NO_RESULT: Final = frozenset({STATE_FOLDER, ".git"})
 _TABLE: Final = """\
 planet,moons,radius km
 Mercury,0,2440
@@ -74,6 +79,23 @@ def _demo(folder: Path, agents: int, settings: Globals) -> int:
 def _copy_plan(workspace: Path) -> None:
     with as_file(files("wavecrew") / "demo_plan" / "minitable" / "plan") as plan:
         shutil.copytree(plan, workspace / "plan", ignore=shutil.ignore_patterns("__pycache__"))
+    _make_repository(workspace)
+
+
+def _make_repository(workspace: Path) -> None:
+    """Begin as most projects do: with the plan as the first commit. Without a git of today, all work in one folder."""
+    git = shutil.which("git")
+    if git is None:
+        return
+    person = ("user.name=demo", "user.email=demo@localhost", "init.defaultBranch=main")
+    quiet = ("commit.gpgSign=false", f"core.hooksPath={os.devnull}")
+    options = [part for setting in (*person, *quiet) for part in ("-c", setting)]
+    for words in ("init --quiet", "add plan", "commit --quiet --message Plan"):
+        subprocess.run([git, *options, *words.split()], cwd=workspace, check=True, timeout=60)
+    try:
+        Git.open(workspace)
+    except PreflightError:
+        shutil.rmtree(workspace / ".git")
 
 
 def _show_plan(workspace: Path, agents: int) -> None:
@@ -87,7 +109,13 @@ def _build(workspace: Path, agents: int, settings: Globals) -> int:
     """One run of the plan, by the same calls that `wavecrew run` makes. Its own documents need no consent."""
     flags = {"max_parallel_agents": agents, "wave_delay_seconds": 0, "agent": "runbook"}
     place = open_workspace(workspace, flags=flags, use_files=False)
-    return execute(prepare_run(place, RunRequest(load_plan(workspace / "plan"))), settings)
+    prepared = prepare_run(place, RunRequest(load_plan(workspace / "plan")))
+    code = execute(prepared, settings)
+    if code == ExitCode.OK and prepared.ground.repository is not None:
+        with place.open_store() as store:
+            landed = land(store, workspace, prepared.run, by=who())
+        echo(landed_text(landed, ascii_only=only_ascii()).partition("\nnext:")[0])
+    return code
 
 
 def _compare_and_use(folder: Path, agents: int, times: Mapping[int, float]) -> int:
@@ -101,7 +129,7 @@ def _compare_and_use(folder: Path, agents: int, times: Mapping[int, float]) -> i
         different = sorted(dict(trees[0].items() ^ trees[1].items()))
         echo(f"  the two results differ: {', '.join(different[:5])}", err=True)
         return ExitCode.PHASE_FAILED
-    size = sum(path.stat().st_size for path in parallel.rglob("*") if path.is_file() and STATE_FOLDER not in path.parts)
+    size = sum((parallel / name).stat().st_size for name in trees[0])
     echo(f"  the two trees are the same, byte for byte: {len(trees[0])} files, {size:,} bytes")
     echo()
     echo("The tool that was built, at work:")
@@ -117,11 +145,11 @@ def _compare_and_use(folder: Path, agents: int, times: Mapping[int, float]) -> i
 
 
 def _tree(folder: Path) -> dict[str, str]:
-    """Every file of a workspace with the hash of its content; the state folder is not part of the result."""
+    """Every file of a workspace with the hash of its content; neither state nor history are part of the result."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and STATE_FOLDER not in path.relative_to(folder).parts
+        if path.is_file() and not _NO_RESULT & {*path.relative_to(folder).parts}
     }
 
 
