@@ -353,7 +353,7 @@ def test_a_hook_that_an_agent_plants_stops_the_run_and_is_never_run(repo: Repo) 
 
     done = repo.run()
 
-    assert done.code != 0
+    assert done.code == 5
     assert "post-checkout" in done.out + done.err
     assert repo.ran() == ["a 1"]
     assert not (repo.box.home / "canary").exists()
@@ -363,6 +363,27 @@ def test_a_hook_that_an_agent_plants_stops_the_run_and_is_never_run(repo: Repo) 
     assert again.code == 0, again
     assert repo.ran() == ["a 1", "b 1"]
     assert not (repo.box.home / "canary").exists()
+
+
+def test_a_plan_that_is_edited_in_mid_run_stops_it_and_only_what_was_edited_is_another(repo: Repo) -> None:
+    plan = [
+        work("a", "touch $HOME/started; while [ ! -e $HOME/edited ]; do sleep 0.01; done; echo a > a", writes=["a"]),
+        work("b", "cat a > b", needs=["a"], writes=["b"]),
+        work("c", "echo c > c", writes=["c"]),
+    ]
+    repo.plan(*plan)
+    running = repo.box.start_run()
+    wait_for(lambda: (repo.box.home / "started").exists() and "c 1" in repo.ran(), "a and c are at work")
+    repo.box.plan(plan[0], work("b", "cat a a > b", needs=["a"], writes=["b"]), plan[2])
+    (repo.box.home / "edited").touch()
+
+    assert running.end().code == 5
+    assert repo.phase("a")["status"] == "COMPLETED"  # what was at work has come home
+    assert repo.run().code == 0
+
+    assert sorted(repo.ran()) == ["a 1", "b 1", "c 1"]
+    assert repo.text("b") == "a\na\n"
+    assert len(repo.events("RunStarted")) == 1
 
 
 # -- the ground --------------------------------------------------------------------------------------------------------

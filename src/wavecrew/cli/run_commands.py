@@ -149,7 +149,7 @@ def _tell_stop(prepared: PreparedRun, screen: Screen, name: str) -> None:
 
 def exit_code(state: ExecutionState) -> int:
     """What the end of a run means for a script."""
-    if state.left_for_approval:
+    if state.left_for_approval or (state.forbidden and state.stop_reason):
         return ExitCode.NEEDS_HUMAN
     if state.stop_reason:
         return ExitCode.TERMINATED if state.stop_reason == "SIGTERM" else ExitCode.INTERRUPTED

@@ -222,7 +222,8 @@ class Crew:
     # -- taking over what an earlier coordinator has left
 
     def take_over(self) -> tuple[list[Event], list[Path]]:
-        """Adopt the attempts that live. Gives the news of that, and the attempts that are over."""
+        """Adopt the attempts that live, and clear up after those that came home when somebody died. Gives the news of
+        that, and the attempts that are over."""
         adopted: list[Event] = []
         over: list[Path] = []
         for name in self._state.running:
@@ -234,4 +235,8 @@ class Crew:
                 adopted.append(ev.AttemptAdopted(at=self._ledger.clock(), phase=name, attempt=attempt))
             else:
                 over.append(folder)
+        if self._home is not None:
+            for name in self._home.standing():
+                folder = self._jobs.folder(name, self._state.phase_states[name].attempts)
+                self._send(folder, self._home.clear_up(name))
         return adopted, over

@@ -199,7 +199,10 @@ class Engine:
             decision = Decision() if self._is_closing else self._decide()
             if self._perform(decision):
                 continue
-            if self._is_closing and self.state.running.keys() <= self._crew.resting:
+            if self._crew.is_busy and (decision.finished or decision.unattended):
+                await self._next_message(decision.wake_at)  # somebody is clearing up
+                continue
+            if self._is_closing and self.state.running.keys() <= self._crew.resting and not self._crew.is_busy:
                 reason = self._stop_reason or f"{self.state.forbidden[0]} was changed"
                 self._ledger.record(ev.RunStopped(at=self._clock(), reason=reason))
                 return

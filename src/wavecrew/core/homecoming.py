@@ -38,6 +38,7 @@ from wavecrew.models.parallel_execution import PhaseInfo
 if TYPE_CHECKING:
     from wavecrew.core.guard import Guard
 
+_REPOSITORY: Final = ".git/"
 _FULL_DISK_BYTES: Final = 1 << 20
 _SUBJECT: Final = 72
 _SHORT: Final = 12
@@ -132,19 +133,25 @@ class Homecoming:
     # -- the way home
 
     async def bring(self, name: str) -> None:
-        """Bring the work of a phase whose agent ended well into the result, and record how that ended.
-
-        Raises Rest when the run is coming to a stop before that.
-        """
+        """Bring the work of a phase whose agent ended well into the result, and record how that ended. Raises Rest
+        when the run is coming to a stop before that."""
         try:
             await self._seal(name)
             async with self._queue:
                 await self._merge(name)
         except _Over as over:
             await self.leave(over.ended)
-            return
-        state = self._phase(name)
-        await self._clear_up(name, state, go=True)
+        else:
+            await self.clear_up(name)
+
+    def standing(self) -> list[str]:
+        """Phases in the result whose worktree is still there: somebody died before clearing up."""
+        home = [name for name, found in self._state.phase_states.items() if found.commit]
+        return [name for name in home if self._place(name).folder.exists()]
+
+    async def clear_up(self, name: str) -> None:
+        """The last step after the work of a phase came into the result."""
+        await self._clear_up(name, self._phase(name), go=True)
 
     async def leave(self, ended: ev.AttemptEnded) -> None:
         """Record an end that is no success. What the attempt has left is on its branch before."""
@@ -334,8 +341,8 @@ class Homecoming:
         if self._stopping():
             raise Rest
         self._look_after_repository()
-        if self._state.forbidden:
-            raise Rest
+        if any(what.startswith(_REPOSITORY) for what in self._state.forbidden):
+            raise Rest  # an edited plan is no danger for work that is done
 
     def _look_after_repository(self) -> None:
         """Nothing of git is called again before a person has looked at what may start programs in it."""
