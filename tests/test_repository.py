@@ -352,3 +352,41 @@ def test_what_a_person_should_know_is_a_warning(change: dict[str, str], words: s
     require_sound(facts, include_dirty=False)
     (told,) = warnings(facts)
     assert words in told
+
+
+# -- a place for what a run makes -------------------------------------------------------------------------------------
+
+
+def test_a_branch_that_bears_our_name_is_in_the_way_loose_or_packed(folder: Path) -> None:
+    git(folder, "branch", "wavecrew/of/mine")
+    assert look(Git.open(folder)).in_the_way == ""
+    git(folder, "branch", "-D", "wavecrew/of/mine")
+    git(folder, "branch", "wavecrew")
+
+    for pack in (False, True):
+        if pack:
+            git(folder, "pack-refs", "--all")
+        with pytest.raises(PreflightError, match="named wavecrew") as refused:
+            require_sound(look(Git.open(folder)), include_dirty=True, agreed=True)
+        assert "git branch -m wavecrew" in refused.value.fix
+
+
+@pytest.mark.parametrize("name", [".", "objects", "refs/heads", "objects/00"])
+def test_a_folder_of_git_that_cannot_be_written_in_is_told(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = folder / ".git" / name
+    locked.mkdir(exist_ok=True)
+    honest = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked and honest(path, mode))
+
+    facts = look(Git.open(folder))
+
+    assert facts.unwritable == str(locked)
+    with pytest.raises(PreflightError, match="cannot be written"):
+        require_sound(facts, include_dirty=True, agreed=True)
+
+
+def test_what_is_sound_has_room_for_a_run(folder: Path) -> None:
+    facts = look(Git.open(folder))
+    assert (facts.unwritable, facts.in_the_way) == ("", "")

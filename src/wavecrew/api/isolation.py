@@ -15,7 +15,7 @@ from typing import Final
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.audit import told
 from wavecrew.core.care import AuditPolicy
-from wavecrew.core.git import Git
+from wavecrew.core.git import Git, program
 from wavecrew.core.guard import Guard
 from wavecrew.core.homecoming import Isolation
 from wavecrew.core.integration import Conflict, Integration
@@ -90,6 +90,7 @@ def survey(
     else:
         found = Git.find(folder)
         if found is None:
+            _require_no_repository(folder)
             return Ground()
         git = found
     facts = look(git)
@@ -99,6 +100,15 @@ def survey(
     own = {path.relative_to(root).as_posix() for path in exempt if path.is_relative_to(root)}
     require_sound(facts, include_dirty=include_dirty, exempt=own, agreed=agreed)
     return Ground(WORKTREE, git, facts, result, include_dirty, warnings(facts))
+
+
+def _require_no_repository(folder: Path) -> None:
+    """Where git is missing, nobody may find his own files changed because of that alone."""
+    if program() is None and any((one / ".git").exists() for one in (folder, *folder.parents)):
+        raise PreflightError(
+            "this is a git repository, but git was not found",
+            fix="install git, or let all agents work in this one folder: --isolation shared",
+        )
 
 
 def prefix_of(git: Git, workspace: Path) -> str:

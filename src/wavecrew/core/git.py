@@ -233,7 +233,10 @@ def _ask_where(program: str, folder: Path, what: str) -> Path:
     if "dubious ownership" in complaint:
         fix = f"if you trust it: git config --global --add safe.directory {folder}"
         raise PreflightError(f"git does not trust {folder}: it belongs to another user", fix=fix)
-    raise PreflightError(f"git cannot open the repository of {folder}: {last_lines(answer.err)}")
+    said = last_lines(answer.err) or f"it ends with exit code {answer.code} and says nothing"
+    raise PreflightError(
+        f"git cannot open the repository of {folder}: {said}", fix=f"see what it says: git -C {folder} status"
+    )
 
 
 # -- whose work tree a folder is --------------------------------------------------------------------------------

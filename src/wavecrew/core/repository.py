@@ -7,6 +7,7 @@ What it does not know: how a phase works in it. It only reads.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from wavecrew.errors import PreflightError
 
 _SHOWN: Final = 5
 _LONGEST_VALUE: Final = 80
+
+_OUR_NAME: Final = "wavecrew"
+_OUR_REF: Final = f"refs/heads/{_OUR_NAME}"
 
 _OPERATIONS: Final = (
     ("rebase-merge", "rebase"),
@@ -82,6 +86,10 @@ class RepositoryFacts:
     submodules: tuple[str, ...]
     dangerous: tuple[str, ...]
     """Settings of the repository's own that start a program, as `key = value`, fit for a terminal."""
+    unwritable: str = ""
+    """A folder of git's own that we may not write in; empty if we may write in all of them."""
+    in_the_way: str = ""
+    """A branch with whose name there can be none of ours; empty if there is none."""
 
 
 # -- looking ----------------------------------------------------------------------------------------------------
@@ -100,6 +108,8 @@ def look(git: Git) -> RepositoryFacts:
         lfs=_uses_lfs(git, attributes),
         submodules=_submodules(git),
         dangerous=tuple(sorted(set(_dangerous(git)))),
+        unwritable=_unwritable(git),
+        in_the_way="" if git.run("show-ref", "--verify", "--quiet", _OUR_REF, accept=(0, 1)).code else _OUR_NAME,
     )
 
 
@@ -131,6 +141,15 @@ _FIELDS: Final = {"1": 7, "u": 9, "?": 0}
 def _operation(git: Git) -> str:
     directory = Path(git.text("rev-parse", "--absolute-git-dir"))  # that of this work tree
     return next((operation for name, operation in _OPERATIONS if (directory / name).exists()), "")
+
+
+def _unwritable(git: Git) -> str:
+    """Work that no object can be made of would only be missed when it has been done."""
+    common, heads = git.common, git.common / "refs" / "heads"
+    folders = (common, common / "objects", common / "refs", heads, heads / _OUR_NAME, common / "worktrees")
+    spread = (common / "objects" / f"{number:02x}" for number in range(256))
+    refused = (folder for folder in (*folders, *spread) if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK))
+    return next(map(os.fspath, refused), "")
 
 
 def _uses_lfs(git: Git, attributes: str) -> bool:
@@ -189,14 +208,23 @@ def _leads_out(entry: Entry, common: Path) -> bool:
 def require_sound(
     facts: RepositoryFacts, *, include_dirty: bool, exempt: Collection[str] = (), agreed: bool = False
 ) -> None:
-    """Raise PreflightError, with a way out, for a repository that no run can start in: without a commit, in the middle
-    of an operation, with changes that are not committed (unless they are `include_dirty` or `exempt` paths), or with
-    settings of its own that start programs (unless a person has `agreed`)."""
+    """Raise PreflightError, with a way out, for a repository that no run can start in: without a commit, with no place
+    for what we make, in the middle of an operation, with changes that are not committed (unless they are
+    `include_dirty` or `exempt` paths), or with settings of its own that start programs (unless a person has `agreed`).
+    """
     if not facts.head:
         raise PreflightError("the repository has no commit yet", fix="commit something first: git commit")
+    if facts.unwritable:
+        folder = printable(facts.unwritable)
+        raise PreflightError(f"git's folder {folder} cannot be written in", fix="make it writable for you")
+    if facts.in_the_way:
+        name = facts.in_the_way
+        reason = f"a branch is named {name}, so there can be none named {name}/..., as the branches of a run are"
+        raise PreflightError(reason, fix=f"give it another name: git branch -m {name} NAME")
     if facts.operation:
         way_out = _WAYS_OUT.get(facts.operation, f"finish it, or leave it with `git {facts.operation} --abort`")
-        raise PreflightError(f"a {facts.operation} is in progress in the repository", fix=way_out)
+        article = "an" if facts.operation == "am" else "a"
+        raise PreflightError(f"{article} {facts.operation} is in progress in the repository", fix=way_out)
     dirty = [] if include_dirty else [path for path in facts.dirty if path not in exempt]
     if dirty:
         fix = "commit them, or take them along with --include-dirty"
