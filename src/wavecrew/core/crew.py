@@ -21,6 +21,7 @@ from wavecrew.core.care import Care
 from wavecrew.core.homecoming import Homecoming, Rest
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.ledger import Ledger
+from wavecrew.core.lock_queue import LockQueue
 from wavecrew.core.supervisor import Supervisor, sweep
 from wavecrew.core.verdicts import Judge, cancelled
 from wavecrew.errors import GitError, StoreError
@@ -42,6 +43,7 @@ class Crew:
         ledger: Ledger,
         jobs: JobMaker,
         judge: Judge,
+        locks: LockQueue,
         care: Care,
         home: Homecoming | None,
         supervisor: Supervisor,
@@ -51,6 +53,7 @@ class Crew:
         self._ledger = ledger
         self._jobs = jobs
         self._judge_of = judge
+        self._locks = locks
         self._care = care
         self._home = home
         self._supervisor = supervisor
@@ -165,7 +168,7 @@ class Crew:
             event = await self._judge(folder, name)
             if event is None:
                 continue
-            event = cancelled(event, self._state.phase_states[name].cancelled_by)
+            event = self._unless_broken(cancelled(event, self._state.phase_states[name].cancelled_by))
             if self._home is not None:
                 good = event.outcome is Outcome.SUCCEEDED
                 self._send(folder, self._bring_home(self._home, folder, None if good else event))
@@ -175,6 +178,11 @@ class Crew:
             del self._phase_of[folder]
             ends.append(event)
         self._ledger.stage(*ends)  # at once, because each call copies the state
+
+    def _unless_broken(self, ended: ev.AttemptEnded) -> ev.AttemptEnded:
+        """The fence: a success under a lock that somebody has broken meanwhile is none."""
+        broken = self._locks.broken(ended.phase, ended.attempt) if ended.outcome is Outcome.SUCCEEDED else ""
+        return self._end(ended.phase, Outcome.FAILED, Cause.LOCK, broken) if broken else ended
 
     async def _judge(self, folder: Path, name: str) -> ev.AttemptEnded | None:
         """How an attempt ended; None while something of it is still alive, which will be judged again."""

@@ -101,6 +101,7 @@ class Engine:
             ledger=self._ledger,
             jobs=jobs,
             judge=self._judge,
+            locks=self._locks,
             care=care,
             home=self._home,
             supervisor=self._supervisor,
