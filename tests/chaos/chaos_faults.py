@@ -80,14 +80,9 @@ class Faults:
         line = _line()
         if line is None:
             return function(*arguments, **options)
-        place = f"{self.role}|{what}|{line}"
-        self.seen[place] += 1
-        key = f"{place}|{self.seen[place]}"
-        if self.settings.get("trace"):
-            self._note(self.settings["trace"], key)
-        if key != self.settings.get("key") or not self._first():
+        kind = self.at(what, line)
+        if not kind:
             return function(*arguments, **options)
-        kind = self.settings["kind"]
         if kind == "kill-before":
             _kill(_getpid(), signal.SIGKILL)
         if kind == "kill-after":
@@ -95,6 +90,15 @@ class Faults:
             _kill(_getpid(), signal.SIGKILL)
             return result
         raise _error(what, kind)
+
+    def at(self, what: str, line: str) -> str:
+        """Somebody is at this place: what is to go wrong there; empty for nothing."""
+        place = f"{self.role}|{what}|{line}"
+        self.seen[place] += 1
+        key = f"{place}|{self.seen[place]}"
+        if self.settings.get("trace"):
+            self._note(self.settings["trace"], key)
+        return self.settings["kind"] if key == self.settings.get("key") and self._first() else ""
 
     def _first(self) -> bool:
         try:

@@ -88,10 +88,10 @@ def check_finished(world: World, *, done: bool = True) -> History:
         assert history.state.end_time is not None, "I10: the end of the run is not on record"
         for name in (name for name in world.phases if statuses[name] == "COMPLETED"):
             for output in world.outputs(name):
-                made = world.workspace / output
-                assert made.exists(), f"I10: {output} of phase {name} is not there"
+                made = world.made(output)
+                assert made is not None, f"I10: {output} of phase {name} is not there"
                 if not world.phases[name].command:
-                    assert made.read_text() == f"made by {name}\n", f"I10: {output} is not what it should be"
+                    assert made == f"made by {name}\n", f"I10: {output} is not what it should be"
     assert not history.requests, f"I10: locks were left: {history.requests}"
     until(lambda: not world.processes(), f"I10: processes are left: {world.processes()}")
     left = [path for path in world.state.rglob("*") if _is_litter(path)]

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wavecrew.core import shim
 
@@ -170,6 +170,11 @@ class World:
         outputs = self.phases[name].outputs
         return (f"{name}.txt",) if outputs is None else outputs
 
+    def made(self, output: str) -> str | None:
+        """A declared output as it is now; None while it is not there."""
+        path = self.workspace / output
+        return path.read_text() if path.exists() else None
+
     # -- places
 
     @property
@@ -236,7 +241,8 @@ class World:
     def processes(self) -> dict[int, str]:
         """Everything that lives because of this world but its coordinators: nurseries, shims, agents, strays."""
         mine = {one.pid for one in self.started}
-        marks = (f"CHAOS_WORLD={self.base}".encode(), f"WAVECREW_ATTEMPT={self.workspace}".encode())
+        places = (f"CHAOS_WORLD={self.base}", f"WAVECREW_ATTEMPT={self.workspace}", f"HOME={self.base}/home")
+        marks = [place.encode() for place in places]
         found = {}
         for name in os.listdir("/proc"):
             if not name.isdigit() or int(name) in mine:
@@ -272,6 +278,8 @@ class World:
         shutil.rmtree(self.base, ignore_errors=True)
 
 
+AnyWorld = TypeVar("AnyWorld", bound=World)
+
 RUN_ARGUMENTS = ("run", "plan.json", "--yes", "--wave-delay-seconds", "0", "--ui", "none", "--grace", "0.5")
 
 
@@ -286,8 +294,14 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 @contextlib.contextmanager
 def world_of(zygote: Zygote, phases: Sequence[Phase] = DIAMOND, folder: Path | None = None) -> Iterator[World]:
-    """A world that ends with the block; it is kept, and named, when the block fails and CHAOS_KEEP is set."""
-    world = World(zygote, phases, folder)
+    """A world that ends with the block."""
+    with kept_if_wrong(World(zygote, phases, folder)) as world:
+        yield world
+
+
+@contextlib.contextmanager
+def kept_if_wrong(world: AnyWorld) -> Iterator[AnyWorld]:
+    """End a world with the block; when that fails and CHAOS_KEEP is set, keep and name it."""
     try:
         yield world
     except BaseException:

@@ -36,6 +36,7 @@ _MODULES = [
     "plans.dataplan",
     "views.run_plain",
     "core.engine",
+    "core.homecoming",
     "core.shim",
 ]
 
@@ -56,7 +57,9 @@ def _become(request: dict[str, Any]) -> NoReturn:
             supervisor._SHIM = Path(__file__).with_name("chaos_shim.py")
         if request.get("prologue"):
             getattr(importlib.import_module("chaos_actors"), request["prologue"])()
-        chaos_faults.from_environment(request.get("role", "coordinator"))
+        faults = chaos_faults.from_environment(request.get("role", "coordinator"))
+        if faults is not None and faults.settings.get("git"):
+            importlib.import_module("chaos_git_faults").stand_before_git(faults)
         code = _work(request)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
