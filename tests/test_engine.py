@@ -753,6 +753,26 @@ def test_a_cancelled_phase_fails_and_the_others_go_on(tmp_path: Path) -> None:
     assert state.phase_states["a"].cause is Cause.CANCELLED
 
 
+def test_a_success_under_a_lock_that_was_broken_meanwhile_is_none(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, phase("a", sh=gate("a"), outputs=("gate-a",)))
+
+    async def story() -> ExecutionState:
+        task = asyncio.create_task(bench.engine().run())
+        await is_up(bench, "a")
+        with bench.store.transaction() as tx:  # an owner on another host cannot be judged from here
+            tx.execute("UPDATE request SET host = 'elsewhere'")
+            (fence,) = tx.execute("SELECT fence FROM request").fetchone()
+        assert bench.registry().break_lock(fence, by="me", reason="that host is gone", though_unknown=True)
+        open_gate(bench, "a")
+        return await asyncio.wait_for(task, PATIENCE)
+
+    state = asyncio.run(story())
+
+    assert statuses(state) == {"a": "FAILED"}
+    found = state.phase_states["a"]
+    assert (found.cause, found.detail) == (Cause.LOCK, "its lock on gate-a was broken by me: that host is gone")
+
+
 # -- killed at any moment -------------------------------------------------------------------------------------------
 
 DRIVER = """

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from wavecrew.core import lock_table
 from wavecrew.core.jobs import Prepared
 from wavecrew.core.lock_registry import Grant
 from wavecrew.core.resource_manager import LockRegistry
@@ -122,6 +123,13 @@ class LockQueue:
     def free(self, tx: sqlite3.Connection, ended: ev.AttemptEnded) -> list[int]:
         """Inside a transaction: give back what an attempt held. Ring the result after the commit."""
         return self._registry.release_owner(tx, self.owner(ended.phase, ended.attempt))
+
+    def broken(self, name: str, attempt: int) -> str:
+        """Who broke a lock of an attempt and why, for people; empty if nobody did. Its work must not count: others may
+        have written there since."""
+        with self._store.reading() as tx:
+            found = next(lock_table.breaks(tx, "owner = ?", self.owner(name, attempt)), None)
+        return f"its lock on {', '.join(found.resources)} was broken by {found.by}: {found.reason}" if found else ""
 
     def ring(self, tickets: list[int]) -> None:
         """Wake those who were granted something."""
