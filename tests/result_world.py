@@ -35,6 +35,7 @@ class Told:
     def __init__(self, folder: Path, *phases: PhaseInfo, run: str = "r1", prefix: str = "") -> None:
         self.world = World(folder, prefix, run)
         self.world.state.chmod(0o700)
+        self.git = self.world.git()
         self.store = Store.open(self.world.workspace)
         self.run = run
         self.at = 1000.0
@@ -53,7 +54,7 @@ class Told:
         epoch = self.store.take_charge(run)
         self.tell(ev.CoordinatorStarted(at=self.at, epoch=epoch, pid=1, host="box", agents=3))
         if isolation == "worktree":
-            self.world.integration().begin(base)
+            self.world.integration(self.git).begin(base)
 
     def tell(self, *events: Event) -> None:
         with self.store.transaction() as tx:
@@ -66,21 +67,21 @@ class Told:
     # -- one attempt
 
     def start(self, name: str, attempt: int = 1) -> Place:
-        base = self.world.integration().tip()
-        place = self.world.worktrees().place(name, attempt)
+        base = self.world.integration(self.git).tip()
+        place = self.world.worktrees(self.git).place(name, attempt)
         self.tell(
             ev.AttemptStarted(
                 at=self.now(), phase=name, attempt=attempt, agent="x", base=base, branch=place.branch
             )
         )  # fmt: skip
-        self.world.worktrees().open(place, base)
+        self.world.worktrees(self.git).open(place, base)
         self.places[name] = place
         return place
 
     def seal(self, name: str, attempt: int = 1) -> str:
         found = self.state.phase_states[name]
         info = self.state.graph.nodes[name]
-        sealed = self.world.integration().seal(self.places[name], found.base, info.name, info.outputs)
+        sealed = self.world.integration(self.git).seal(self.places[name], found.base, info.name, info.outputs)
         self.tell(
             ev.WorkSealed(
                 at=self.now(), phase=name, attempt=attempt, commit=sealed.commit, changed=sealed.changed
@@ -89,7 +90,7 @@ class Told:
         return sealed.commit
 
     def merge(self, name: str, attempt: int = 1) -> str:
-        integration, found = self.world.integration(), self.state.phase_states[name]
+        integration, found = self.world.integration(self.git), self.state.phase_states[name]
         tip = integration.tip()
         proposal = integration.propose(tip, found.sealed, with_trailers(name, {RUN: self.run}))
         assert not isinstance(proposal, Conflict)
@@ -111,7 +112,7 @@ class Told:
 
     def close(self, name: str, attempt: int = 1) -> None:
         """Remove the worktree, as is done with that of work that is in the result."""
-        assert self.world.worktrees().close(self.world.worktrees().place(name, attempt))
+        assert self.world.worktrees(self.git).close(self.world.worktrees(self.git).place(name, attempt))
 
     def finish(self) -> None:
         proof = self.proof
@@ -129,11 +130,11 @@ class Told:
 
     @property
     def proof(self) -> Proof:
-        return prove(self.world.integration(), self.state)
+        return prove(self.world.integration(self.git), self.state)
 
     @property
     def result(self) -> str:
-        return self.world.integration().tip()
+        return self.world.integration(self.git).tip()
 
     def on_result(self, change: Callable[[Path], object], message: str = "by hand") -> str:
         """A commit that somebody makes on the result by hand."""
