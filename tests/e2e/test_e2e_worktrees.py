@@ -237,6 +237,17 @@ def test_what_fails_the_gate_alone_is_its_own_fault(repo: Repo) -> None:
     assert "broken" not in repo.files()
 
 
+def test_what_the_checks_of_the_merged_tree_print_can_be_seen(repo: Repo) -> None:
+    repo.box.write("wavecrew.toml", """gate_commands = ["sh -c 'echo the gate says no; false'"]\n""")
+    repo.plan(work("a", "echo from the agent; echo a > a", writes=["a"]))
+
+    done = repo.run()
+
+    assert "the gate says no" in done.out
+    shown = repo.box.wavecrew("logs", "a").out
+    assert shown == "from the agent\n-- checks of the merged tree\nthe gate says no\n"
+
+
 def test_a_check_of_the_other_phase_runs_on_the_merged_tree(repo: Repo) -> None:
     repo.plan(
         work("a", f"{_together('a', 'b')}; echo a > a", writes=["a"], checks=[["test", "!", "-e", "b"]]),

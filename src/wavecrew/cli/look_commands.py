@@ -114,8 +114,11 @@ def logs(
     failed: bool,
     raw: bool,
 ) -> int:
-    """Show what the agent of PHASE printed. Control sequences are taken out unless --raw is given."""
+    """Show what the agent of PHASE printed, and then the checks of the merged tree and the teardown, if there were any.
+    Control sequences are taken out unless --raw is given, which shows the agent alone.
+    """
     from wavecrew.api.selection import phase_named
+    from wavecrew.cli.log_tail import logs_beside
     from wavecrew.models.phase_status import PhaseStatus
 
     with _store(settings) as store:
@@ -138,6 +141,9 @@ def logs(
                 _follow(path, raw=raw)
             else:
                 _show(path, lines, raw=raw)
+            for title, beside in () if raw else logs_beside(path):
+                echo(f"-- {title}")
+                _show(beside, lines, raw=False)
     return ExitCode.OK
 
 

@@ -12,14 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from wavecrew.api.history import progress_of
 from wavecrew.api.runs import PreparedRun
 from wavecrew.cli.globals import echo, only_ascii
-from wavecrew.cli.log_tail import last_lines
+from wavecrew.cli.log_tail import last_lines, logs_beside
 from wavecrew.core.store import STATE_FOLDER
-from wavecrew.models.events import Event
+from wavecrew.models.events import Cause, Event
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.phase_status import PhaseStatus
 
@@ -228,7 +229,15 @@ def failed_logs(prepared: PreparedRun, state: ExecutionState) -> Mapping[str, st
     """The last lines of the log of each failed phase."""
     folder = prepared.workspace.folder / STATE_FOLDER
     return {
-        name: last_lines(folder / found.log, _FAILED_LOG_LINES)
+        name: last_lines(_telling_log(folder / found.log, found.cause), _FAILED_LOG_LINES)
         for name, found in state.phase_states.items()
         if found.status is PhaseStatus.FAILED and found.log
     }
+
+
+def _telling_log(log: Path, cause: Cause) -> Path:
+    """The log that tells why: that of the agent, or that of the checks in the merged tree."""
+    if cause not in (Cause.GATE, Cause.MERGE):
+        return log
+    checks = [path for _, path in logs_beside(log) if path.parent.name.startswith("gate")]
+    return checks[-1] if checks else log
