@@ -203,6 +203,17 @@ def test_a_closing_commit_without_its_trailers_is_not_found(told: Told) -> None:
     assert told.proof.unproven == ("a",)
 
 
+def test_the_closing_commit_of_an_earlier_attempt_does_not_stand_for_that_of_the_last(told: Told) -> None:
+    told.do("a", {"a.out": "1"})
+    told.tell(ev.PhaseReset(at=told.now(), phase="a", by="ann"))
+    place = told.start("a", 2)
+    commit = told.world.commit(place.folder, "no trailers", **{"a.out": "2"})
+    told.tell(ev.WorkSealed(at=told.now(), phase="a", attempt=2, commit=commit))
+    told.merge("a", 2)
+
+    assert faults(told.proof) == {"a": [Fault.CLOSING]}
+
+
 def test_the_trailers_of_another_run_or_phase_prove_nothing(told: Told) -> None:
     place = told.start("a")
     told.world.write({"a.out": "a"}, place.folder)
