@@ -193,6 +193,7 @@ def test_a_file_that_changed_is_done_again_by_its_readers(readers: Sandbox) -> N
     assert "again   phase a is done again" in rehearsed.out
     assert readers.run().code == 0
     assert readers.ran() == ["a", "d"]
+    assert len(readers.wavecrew("runs", "list", "--json").json["runs"]) == 2, "the first one had done all it was to do"
     assert "nothing to do" in readers.run().out
     readers.write("src/new.py", "")
     assert readers.run().code == 0

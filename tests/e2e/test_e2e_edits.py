@@ -50,6 +50,7 @@ def test_an_edit_after_a_kill_leaves_the_agents_of_others_at_work(box: Sandbox) 
     box.plan(*_five(two="touch 2 two"))
     shown = box.wavecrew("run", "plan.json", "--dry-run")
     assert "again   its document changed" in shown.out
+    assert shown.out.count("  again ") == 1, "of what nobody has begun yet there is nothing to tell"
     out = _go(box)
     assert sorted(box.ran()) == ["1", "2", "2", "last", "x", "y"]
     assert "its document changed" in out
@@ -95,6 +96,7 @@ def test_a_phase_that_is_at_work_cannot_leave_the_plan(box: Sandbox) -> None:
     _leave(box, signal.SIGKILL)
     one, two, x, _, last = _five()
     box.plan(one, two, x, {**last, "needs": ["2", "x"]})
+    assert box.run("--dry-run").code == 7
     refused = box.run()
     assert refused.code == 7
     assert "phase y is not in the plan any more" in refused.err
