@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from result_world import Told, phase
 from wavecrew.api.leftovers import clean, disk_use
 from wavecrew.api.results import land, verify
 from wavecrew.api.work import work_of
+from wavecrew.core import wishes
 from wavecrew.core.coordinator_lock import CoordinatorLock
-from wavecrew.errors import GitError, NotFoundError, PreflightError, UsageError
+from wavecrew.core.wishes import Wish
+from wavecrew.errors import GitError, NotFoundError, PreflightError, RunBusyError, UsageError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event
 from wavecrew.models.execution_state import evolve
@@ -334,6 +337,42 @@ def test_with_a_coordinator_at_work_only_a_part_can_be_landed(told: Told) -> Non
     with CoordinatorLock(told.store.folder / "runs" / "r1"), pytest.raises(PreflightError, match="is still at work"):
         landed(told)
     assert told.world.branch("main") == told.world.start
+
+
+def test_a_coordinator_that_begins_in_this_moment_is_seen(done: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, True])
+    monkeypatch.setattr("wavecrew.api.history.is_coordinated", lambda _: next(answers))
+    with CoordinatorLock(done.store.folder / "runs" / "r1"), pytest.raises(PreflightError, match="is still at work"):
+        landed(done)
+
+
+@pytest.mark.parametrize("refusal", ["", "no\ntry again"])
+def test_a_coordinator_at_work_records_the_landing_or_the_lander_says_that_it_did_not(told: Told, refusal: str) -> None:
+    result = told.do("a", {"a.out": "a"})
+    asked: list[Wish | None] = []
+
+    def coordinate() -> None:
+        while not asked:
+            with told.store.transaction() as tx:
+                for number, wish in wishes.waiting(tx, "r1"):
+                    wishes.answer(tx, number, refusal)
+                    asked.append(wish)
+
+    with CoordinatorLock(told.store.folder / "runs" / "r1"):
+        coordinator = threading.Thread(target=coordinate)
+        coordinator.start()
+        if refusal:
+            with pytest.raises(RunBusyError, match="main has the result now, but this is not on record: no"):
+                landed(told, partial=True)
+        else:
+            assert landed(told, partial=True).phases == ("a",)
+        coordinator.join()
+
+    wish = asked[0]
+    assert wish is not None
+    event = ev.ResultLanded(at=5.0, by="ann", branch="main", commit=result)
+    assert wishes.events_for(wish, told.state, 5.0) == (event,)
+    assert told.world.branch("main") == result
 
 
 def test_a_result_without_a_beginning_has_nothing_to_land(told: Told) -> None:
