@@ -7,6 +7,7 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 
 from git_world import Killed, World, home
 from wavecrew.core.attempts import slug_of
+from wavecrew.core.git import Git
+from wavecrew.core.git_calls import Answer
+from wavecrew.core.worktrees import Worktrees
 from wavecrew.errors import GitError
 
 MARK = "wavecrew fills it"
@@ -197,6 +201,26 @@ def test_an_opening_is_taken_up_where_git_itself_was_killed(world: World) -> Non
 
         assert world.sh("git", "status", "--porcelain", cwd=place.folder) == ""
         assert world.worktrees().close(place)
+
+
+@pytest.mark.parametrize("verb", ["read-tree", "unlock"])
+def test_an_opening_that_fails_leaves_nothing(world: World, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    place, run = world.worktrees().place("p", 1), Git.run
+
+    def failing(self: Git, *arguments: str, **options: Any) -> Answer:
+        if verb in arguments[:2]:
+            raise GitError("No space left on device")
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(Git, "run", failing)
+    with pytest.raises(GitError, match="No space left"):
+        world.worktrees().open(place, world.start)
+
+    assert not place.folder.exists()
+    assert str(place.folder) not in world.sh("git", "worktree", "list", "--porcelain")
+    monkeypatch.undo()
+    world.worktrees().open(place, world.start)
+    assert (place.folder / "a.txt").exists()
 
 
 def test_a_folder_with_nothing_but_a_dead_link_is_taken(world: World) -> None:
@@ -415,6 +439,24 @@ def test_a_closing_that_died_while_it_deleted_is_taken_up(world: World) -> None:
     assert world.worktrees().close(place)
     world.worktrees().open(place, world.start)
     assert (place.folder / "a.txt").exists()
+
+
+def test_what_a_failure_has_left_half_done_is_tidied_up_and_nothing_else(world: World) -> None:
+    half, done, dirty = world.opened("half"), world.opened("done"), world.opened("dirty")
+    world.sh("git", "worktree", "lock", "--reason", "wavecrew removes it", str(half.folder))
+    world.sh("rm", "-rf", str(half.folder))
+    theirs, asked = world.opened("theirs"), world.opened("asked")
+    world.sh("git", "worktree", "lock", "--reason", "mine", str(theirs.folder))
+    world.write({"new": "x"}, dirty.folder)
+    other = Worktrees(world.git(), world.workspace, world.state, "r2").place("p", 1)
+    world.sh("mkdir", "-p", str(other.folder.parent))
+    world.sh("git", "worktree", "add", "-q", "--lock", "--reason", MARK, "-b", other.branch, str(other.folder))
+
+    world.worktrees().tidy([asked, dirty])
+
+    left = world.sh("git", "worktree", "list", "--porcelain")
+    assert [str(place.folder) in left for place in (half, asked)] == [False, False]
+    assert [str(place.folder) in left for place in (done, dirty, theirs, other)] == [True] * 4
 
 
 # -- what is left -----------------------------------------------------------------------------------------------

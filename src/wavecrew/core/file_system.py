@@ -1,11 +1,12 @@
-"""What kind of file system a folder lies on, and whether locks can be trusted there.
+"""What kind of file system a folder lies on, whether locks can be trusted there, and whether it is full.
 
-What it does: looks the folder up in the mount table.
+What it does: looks the folder up in the mount table, and asks how much room is left.
 What it does not know: the state folder; whoever keeps locks or a database somewhere asks first.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,8 @@ NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.s3fs"}
 )
 """Types on which kernel locks and shared memory of databases do not reach every host, or do not work at all."""
+
+_FULL_BYTES: Final = 1 << 20
 
 
 def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
@@ -35,3 +38,12 @@ def file_system_of(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> st
 def is_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     """Whether a folder lies on a file system that is known to be shared across hosts."""
     return file_system_of(folder, mounts) in NETWORK
+
+
+def is_full(folder: Path) -> bool:
+    """Whether there is next to no room (1 MiB): then that is why work could not be written, and it may be fine."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _FULL_BYTES

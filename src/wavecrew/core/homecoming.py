@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from wavecrew.core.attempts import Result
 from wavecrew.core.audit import told, unclaimed
 from wavecrew.core.care import AuditPolicy
+from wavecrew.core.file_system import is_full
 from wavecrew.core.integration import Conflict, Integration, Proposal
 from wavecrew.core.jobs import Desk, JobMaker, Prepared, check_steps, command_steps
 from wavecrew.core.ledger import Ledger
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from wavecrew.core.guard import Guard
 
 _REPOSITORY: Final = ".git/"
-_FULL_DISK_BYTES: Final = 1 << 20
 _SUBJECT: Final = 72
 _SHORT: Final = 12
 
@@ -118,7 +117,10 @@ class Homecoming:
 
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """From git alone: the outputs of completed phases that are not in the result, and the phases whose commit is
-        not."""
+        not. Nobody is at work any more, so what could not be cleared up before is cleared up now."""
+        places = [self._place(name) for name in self.standing()]
+        with contextlib.suppress(GitError):
+            await asyncio.to_thread(self._has.worktrees.tidy, places)
         proof = await asyncio.to_thread(prove, self._has.integration, self._state)
         return proof.missing, proof.unproven
 
@@ -202,7 +204,7 @@ class Homecoming:
                 trailers=self._trailers(name),
             )
         except GitError as error:
-            if _is_full(place.folder):
+            if is_full(place.folder):
                 raise
             raise _Over(self._end(name, Cause.GIT, error.reason)) from None
         self._look_at(name, sealed.changed)
@@ -389,12 +391,3 @@ class Homecoming:
     def _trailers(self, name: str) -> dict[str, str]:
         attempt = str(self._phase(name).attempts)
         return {"Wavecrew-Run": self._state.run, "Wavecrew-Phase": name, "Wavecrew-Attempt": attempt}
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether the disk is the reason: then the work is fine, and nothing may be judged by it."""
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return False
-    return found.f_bavail * found.f_frsize < _FULL_DISK_BYTES

@@ -15,7 +15,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,11 +99,17 @@ class Worktrees:
         """
         with self._git.writing():
             opened = self._register(place, base)
-        if not opened:
+        if opened:
+            return
+        try:
             self._git.run("read-tree", "-m", "-u", "HEAD", cwd=place.folder)  # outside of the lock: many at once
             self._make_workspace(place)
             with self._git.writing():
                 self._git.run("worktree", "unlock", os.fspath(place.folder))
+        except GitError:
+            with contextlib.suppress(GitError):  # half a worktree is of no use, and takes room
+                self._remove(place.folder)
+            raise
 
     def _register(self, place: Place, base: str) -> bool:
         """Branch and worktree without files; True when the place had been opened before and nothing happened since."""
@@ -174,6 +180,15 @@ class Worktrees:
         Nobody may be at work there any more, or just opening it. Raises GitError when git or the disk refuse.
         """
         return self._remove(place.folder)
+
+    def tidy(self, places: Iterable[Place] = ()) -> None:
+        """Remove what a failure of git has left of worktrees of this run that were being opened or closed, and close
+        these. Nobody may be at work in this run. Raises GitError like `close`."""
+        mine = self._root / self._run
+        known = [one for one in listed(self._git) if one.folder.parent == mine]
+        unfinished = [one.folder for one in known if one.locked in _UNFINISHED]
+        for folder in (*unfinished, *(place.folder for place in places)):
+            self._remove(folder)
 
     def _remove(self, folder: Path) -> bool:
         entry = self._entry(folder)
