@@ -10,51 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final, TypeAlias, get_args
 
 from wavecrew.errors import InvalidValueError
+from wavecrew.models.outcomes import Cause as Cause
+from wavecrew.models.outcomes import Outcome as Outcome
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.records import plain, rebuild
 
-EVENT_VERSION: Final = 1
-"""Version of the stored form as a whole; a store that holds a newer one is refused."""
-
-
-class Outcome(StrEnum):
-    """How an attempt ended."""
-
-    SUCCEEDED = "succeeded"
-    """The agent ended well, the checks passed and the declared outputs exist."""
-    FAILED = "failed"
-    """It ended, and not well; `cause` tells at which gate."""
-    LOST = "lost"
-    """It died without leaving a result; a missing result is never a success."""
-    STOPPED = "stopped"
-    """Somebody stopped it; it will be tried again and costs no retry."""
-
-
-class Cause(StrEnum):
-    """At which gate an attempt or a phase failed."""
-
-    NONE = ""
-    START = "start"
-    EXIT = "exit"
-    CHECK = "check"
-    OUTPUTS = "outputs"
-    TIMEOUT = "timeout"
-    LOCK = "lock"
-    LOST = "lost"
-    STOPPED = "stopped"
-    CANCELLED = "cancelled"
-    AUDIT = "audit"
-    GIT = "git"
-    """What the agent left cannot be taken as it is: its history does not hold what it started from, for instance."""
-    MERGE = "merge"
-    """Its work and that of others do not go together."""
-    GATE = "gate"
-    """Its work was merged, and the merged tree failed the checks."""
-    REJECTED = "rejected"
+EVENT_VERSION: Final = 1  # of the stored form as a whole; a store that holds a newer one is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +102,7 @@ class AttemptStarted:
     branch: str = ""
     """The branch that holds its work until that is merged, and after a failure."""
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """A digest of each thing that its work rests on, by name."""
+    """A digest of each thing that its work rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +235,55 @@ class RunContinued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentReported:
+    """What the stream of an agent told of its work. None is unknown, and never zero."""
+
+    at: float
+    phase: str
+    attempt: int
+    session: str = ""
+    """By which the same conversation can be taken up."""
+    model: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    """How many of the input tokens were read from a cache."""
+    cost_usd: float | None = None
+    tool_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSilence:
+    """Nothing was heard of an agent `since` then, and `words` is the last that it said; None: it is heard again."""
+
+    at: float
+    phase: str
+    attempt: int
+    since: float | None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountClosed:
+    """An account is used up: nothing new starts on it until a moment in time. It opens by itself then."""
+
+    at: float
+    account: str
+    until: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached:
+    """What the run may cost is spent; nothing new starts. `budget` is as the user wrote it."""
+
+    at: float
+    budget: str
+    cost_usd: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalAsked:
     """Somebody has to agree before a gate opens: `wave 2`, or `phase ID`."""
 
@@ -356,6 +369,10 @@ Event: TypeAlias = (
     | PhaseReset
     | RunPaused
     | RunContinued
+    | AgentReported
+    | AgentSilence
+    | AccountClosed
+    | BudgetReached
     | ApprovalAsked
     | GateApproved
     | GateRejected

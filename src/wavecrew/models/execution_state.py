@@ -17,9 +17,10 @@ from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
-from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, Closure, LockWait, Merge, PhaseState, Waiver
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 from wavecrew.models.run_state import ExecutionState
+from wavecrew.models.usage import Spent
 
 __all__ = [
     "TRANSITIONS",
@@ -36,7 +37,6 @@ __all__ = [
     "evolve",
     "replay",
 ]
-
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -118,8 +118,7 @@ class _Fold:
             case ev.UndeclaredWrites(suspects=suspects, paths=paths):
                 for name in suspects:
                     found = self._known(name)
-                    known = dict.fromkeys((*found.undeclared, *paths))
-                    self.phases[name] = replace(found, undeclared=tuple(known))
+                    self.phases[name] = replace(found, undeclared=tuple(dict.fromkeys((*found.undeclared, *paths))))
             case ev.WorkSealed() | ev.MergeProposed() | ev.MergeRefused():
                 self._bring_home(event)
             case ev.AttemptEnded():
@@ -131,15 +130,20 @@ class _Fold:
                 self._skip(event)
             case ev.PhaseReset(phase=phase):
                 self._reset(phase, event.at)
-            case ev.RunPaused(by=by):
-                self.changes["paused_by"] = by
-            case ev.RunContinued():
-                self.changes["paused_by"] = ""
+            case ev.RunPaused() | ev.RunContinued():
+                self.changes["paused_by"] = event.by if isinstance(event, ev.RunPaused) else ""
+            case ev.AgentReported() | ev.AgentSilence():
+                self._hear(event)
+            case ev.AccountClosed(account=account):
+                accounts = self.changes.get("accounts", self.base.accounts)
+                self.changes["accounts"] = {**accounts, account: Closure(event.until, event.detail)}
+            case ev.BudgetReached(budget=budget):
+                self.changes["budget_reached"] = budget
             case ev.ApprovalAsked() | ev.GateApproved() | ev.GateRejected():
                 self.changes["gates"] = turned(self.gates, event)
             case ev.ForbiddenChange(what=what):
-                known = dict.fromkeys((*self.changes.get("forbidden", self.base.forbidden), *what))
-                self.changes["forbidden"] = tuple(known)
+                known = self.changes.get("forbidden", self.base.forbidden)
+                self.changes["forbidden"] = tuple(dict.fromkeys((*known, *what)))
             case ev.ResultLanded(branch=branch):
                 self.changes["landed_on"] = branch
             case ev.RunStopped(reason=reason):
@@ -238,6 +242,7 @@ class _Fold:
             inputs=event.inputs,
             base=event.base,
             branch=event.branch,
+            silent_since=None,
             sealed="",
             changed=(),
             merge=None,
@@ -250,7 +255,6 @@ class _Fold:
         )
 
     def _bring_home(self, event: ev.WorkSealed | ev.MergeProposed | ev.MergeRefused) -> None:
-        """The way of good work from its own branch into the result."""
         state = self._require_attempt(event, event.phase, event.attempt)
         match event:
             case ev.WorkSealed():
@@ -262,6 +266,16 @@ class _Fold:
         if not (state.sealed or isinstance(event, ev.WorkSealed)):
             raise IllegalTransitionError(f"{type(event).__name__} for phase {event.phase}, whose work is not sealed")
         self.phases[event.phase] = replace(state, **changes)
+
+    def _hear(self, event: ev.AgentReported | ev.AgentSilence) -> None:
+        state = self._require_attempt(event, event.phase, event.attempt)
+        if isinstance(event, ev.AgentReported):
+            spent: Spent = self.changes.get("spent", self.base.spent)
+            self.changes["spent"] = spent.plus(event.input_tokens, event.output_tokens, event.cost_usd)
+            state = replace(state, session=event.session)
+        else:
+            state = replace(state, silent_since=event.since, last_words=event.words)
+        self.phases[event.phase] = state
 
     def _end_attempt(self, event: ev.AttemptEnded) -> None:
         state = self._require_attempt(event, event.phase, event.attempt)
@@ -311,8 +325,7 @@ class _Fold:
             if state.status is not PhaseStatus.COMPLETED:  # else they are told when it stops being completed
                 self._tell_dependents(phase, +1, at)
         if state.status in (PhaseStatus.COMPLETED, PhaseStatus.FAILED):
-            fresh = PhaseState(status=state.status, attempts=state.attempts)
-            self._set(phase, PhaseStatus.NOT_STARTED, at, **_cleared(fresh))
+            self._set(phase, PhaseStatus.NOT_STARTED, at, **PhaseState(attempts=state.attempts).fields_but_status())
             if self.open[phase] == 0:
                 self._set(phase, PhaseStatus.QUEUED, at)
         elif state.waiver is None:
@@ -385,8 +398,3 @@ def _ordered(phases: Iterable[PhaseInfo]) -> DependencyGraph:
     if graph.missing or graph.cycle():
         raise IllegalTransitionError("a run cannot go on with a plan that has no order")
     return graph
-
-
-def _cleared(fresh: PhaseState) -> dict[str, Any]:
-    """All fields of a phase that a reset puts back, beside its status."""
-    return {name: getattr(fresh, name) for name in PhaseState.__slots__ if name != "status"}

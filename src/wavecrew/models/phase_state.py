@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.events import Cause
@@ -31,6 +32,14 @@ class LockWait:
     resource: str
     holder: str
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """An account that is used up `until` then (seconds since 1970), and the words in which it was told."""
+
+    until: float
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +93,21 @@ class PhaseState:
     outputs: tuple[str, ...] = ()
     undeclared: tuple[str, ...] = ()
     """Files that it may have changed without a claim in its latest attempt."""
+    session: str = ""
+    """By which the conversation of its latest agent can be taken up."""
+    silent_since: float | None = None
+    """Since when nothing was heard of its agent."""
+    last_words: str = ""
+    """What a silent agent said last."""
     cancelled_by: str = ""
     """Who wants the open attempt to end for good."""
     lock_wait: LockWait | None = None
     waiver: Waiver | None = None
     kept_from: str = ""
+
+    def fields_but_status(self) -> dict[str, Any]:
+        """All that is said of it beside its status, by name."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "status"}
 
     @property
     def satisfied(self) -> bool:

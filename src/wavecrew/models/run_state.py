@@ -15,8 +15,9 @@ from typing import Any
 
 from wavecrew.models.gates import NEEDS_APPROVAL, Gate, GateStatus, behind, over
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
-from wavecrew.models.phase_state import AgentInfo, AgentStatus, PhaseState
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, Closure, PhaseState
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.usage import Spent
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ class ExecutionState:
     """Gates that were asked for, by name."""
     forbidden: tuple[str, ...] = ()
     """What was changed that no agent may change, since the coordinator took charge."""
+    accounts: Mapping[str, Closure] = field(default_factory=dict)
+    """Accounts that were used up, by name; those whose time has come are open again."""
+    spent: Spent = field(default_factory=Spent)
+    """What its agents have used."""
+    budget_reached: str = ""
+    """The budget that is spent, as it was written, since the coordinator took charge."""
     landed_on: str = ""
     """The branch of the user that was moved to the result last."""
     queued: Mapping[str, None] = field(default_factory=dict)
@@ -80,6 +87,7 @@ class ExecutionState:
             "open_dependencies",
             "wave_starts",
             "gates",
+            "accounts",
             "retired",
         ):
             found = getattr(self, name)
@@ -125,6 +133,11 @@ class ExecutionState:
             return ""
         found = ((name, self.gates.get(name)) for name in over(self.graph, phase))
         return next((name for name, gate in found if gate and gate.status is GateStatus.REJECTED), "")
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Phases at work of whose agents nothing is heard."""
+        return tuple(name for name in self.running if self.phase_states[name].silent_since is not None)
 
     def status_of(self, phase: str) -> PhaseStatus:
         """The status of a phase. Raises KeyError for an unknown id."""
