@@ -89,6 +89,25 @@ def test_a_result_that_was_tampered_with_is_seen_and_neither_landed_nor_taken_fo
     assert repo.box.wavecrew("land").code == 0
 
 
+def test_an_output_that_somebody_removed_comes_back_as_the_fix_says(repo: Repo) -> None:
+    _two(repo)
+    repo.run()
+    branch = repo.result.removeprefix("refs/heads/")
+    repo.git("worktree", "add", "-q", "../by-hand", branch)
+    repo.git("-C", "../by-hand", "rm", "-q", "a")
+    repo.git("-C", "../by-hand", "commit", "-q", "-m", "who needs a")
+    repo.git("worktree", "remove", "../by-hand")
+
+    proof = repo.box.wavecrew("verify")
+    assert proof.code == 9
+    assert f"its output a is not in {branch}" in proof.out
+    assert "fix: do it again: wavecrew retry a && wavecrew run" in proof.out
+    assert repo.box.wavecrew("retry", "a").code == 0
+    assert repo.run().code == 0
+    assert repo.box.wavecrew("verify").code == 0
+    assert repo.text("a") == "a\n"
+
+
 def test_a_failed_phase_can_be_looked_at_and_its_work_is_kept_from_cleaning(repo: Repo) -> None:
     _two(repo, "echo half > b; echo '\033[2J' > x; exit 3")
     assert repo.run().code == 1

@@ -157,7 +157,7 @@ def _lacks_of_all(state: ExecutionState, facts: Facts) -> Iterator[Lack]:
         last = state.result
         fix = f"put it back: git branch {facts.home} {last[:_SHORT]}"
         if last not in facts.present:
-            fix = f"commit {last[:_SHORT]} was the result: fetch it from a clone that has it, or do the run again"
+            fix = f"fetch commit {last[:_SHORT]} from a clone that has it, or begin anew: wavecrew run --force"
         yield Lack(Fault.BRANCH, f"there is no branch {facts.home}, and no other one holds the result", fix)
     elif facts.unreadable:
         what = f"git cannot read the history of {facts.branch}: {facts.unreadable}"
@@ -191,7 +191,7 @@ def _lack_of_commit(name: str, found: PhaseState, state: ExecutionState, facts: 
             return None  # it was made in a shared folder, where there are no commits: its outputs are all there is
         return Lack(Fault.RECORD, "no commit is on record for it", f"do it again: {again} && wavecrew run")
     if commit not in facts.present:
-        fix = f"fetch it from a clone that has it, or do it again: {again} && wavecrew run"
+        fix = "fetch it from a clone that has it, or begin anew: wavecrew run --force"  # a retry would rest on it
         return Lack(Fault.OBJECT, f"commit {short} is not in this repository any more", fix, commit)
     if not facts.tip or facts.unreadable:
         return None  # told once, for all
