@@ -10,7 +10,8 @@ import pytest
 
 from git_world import home
 from result_world import Told, phase
-from wavecrew.api.leftovers import clean, disk_use
+from wavecrew.api.disk import disk_use
+from wavecrew.api.leftovers import clean
 from wavecrew.api.results import land, verify
 from wavecrew.api.work import work_of
 from wavecrew.core import wishes
@@ -583,5 +584,13 @@ def test_the_disk_is_counted_by_kind(done: Told) -> None:
 
 
 def test_counting_ends_where_it_would_take_too_long(done: Told) -> None:
-    assert not disk_use(done.world.workspace, most_files=3).whole
+    folder = done.store.folder / "runs" / "many"
+    folder.mkdir(parents=True)
+    for number in range(50):
+        (folder / f"{number}").write_bytes(b"x" * 10_000)
+    use = disk_use(done.world.workspace, most_files=10)
+
+    assert not use.whole
+    assert 0 < use.logs < 300_000
+    assert use.worktrees == 0
     assert disk_use(done.world.top.parent / "nothing") == disk_use(done.world.top.parent / "nowhere")

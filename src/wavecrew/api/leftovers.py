@@ -1,18 +1,13 @@
-"""What runs have left in the repository and on the disk, and the removal of what is safe elsewhere.
+"""What runs have left in the repository, and the removal of what is safe elsewhere.
 
-What it does: goes through the runs of a workspace, leaves alone those that somebody is in charge of, and counts what
-the state folder takes.
+What it does: goes through the runs of a workspace, and leaves alone those that somebody is in charge of.
 What it does not know: how it is decided what can go (`core.leftovers`), and how it is shown.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.isolation import WORKTREE, integration_of
@@ -24,9 +19,7 @@ from wavecrew.core.store import STATE_FOLDER, Store
 from wavecrew.core.worktrees import BRANCHES, Worktrees
 from wavecrew.errors import RunBusyError
 from wavecrew.models import events as ev
-from wavecrew.models.results import DiskUse, Fate, Leftover
-
-_MOST_FILES: Final = 200_000
+from wavecrew.models.results import Fate, Leftover
 
 
 def clean(store: Store, workspace: Path, reference: str = "", *, remove: bool = False) -> tuple[Leftover, ...]:
@@ -92,40 +85,3 @@ def _of_strangers(git: Git, workspace: Path, known: set[str]) -> Iterator[Leftov
     for run, look in found.items():
         if run not in known:
             yield Leftover(run, "", Fate.KEPT, "this run is in no history here", look)
-
-
-# -- the disk ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Count:
-    files_left: int
-
-
-def disk_use(workspace: Path, most_files: int = _MOST_FILES) -> DiskUse:
-    """What the state folder of a workspace takes, in bytes on the disk. Not more than `most_files` are looked at, so
-    that it stays quick; what vanishes meanwhile counts nothing."""
-    state, count = workspace / STATE_FOLDER, _Count(most_files)
-    logs = _bytes_below(state / "runs", count)
-    worktrees = _bytes_below(state / "worktrees", count)
-    history = sum(_bytes(path) for path in state.glob("state.db*"))
-    return DiskUse(worktrees, logs, history, whole=count.files_left > 0)
-
-
-def _bytes_below(folder: Path, count: _Count) -> int:
-    total, todo = 0, [os.fspath(folder)]
-    while todo and count.files_left > 0:
-        with contextlib.suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                count.files_left -= 1
-                total += _bytes(entry)
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
-    return total
-
-
-def _bytes(found: os.DirEntry[str] | Path) -> int:
-    try:
-        return found.stat(follow_symlinks=False).st_blocks * 512
-    except OSError:
-        return 0
