@@ -501,9 +501,10 @@ def test_a_result_is_not_removed_on_the_word_of_a_branch_of_ours(done: Told) -> 
     assert done.result
 
 
-def test_a_run_with_a_coordinator_is_left_alone(done: Told) -> None:
+@pytest.mark.parametrize("remove", [False, True])
+def test_a_run_with_a_coordinator_is_left_alone_and_not_even_looked_at(done: Told, remove: bool) -> None:
     with CoordinatorLock(done.store.folder / "runs" / "r1"):
-        found = left(done, remove=True)
+        found = left(done, remove=remove)
 
     assert list(found) == ["r1"]
     assert found["r1"].reason == "a coordinator is in charge of it"
