@@ -336,6 +336,23 @@ def test_a_wish_is_fulfilled_while_work_waits_for_a_coordinator(repo: Repo) -> N
     assert repo.ran() == ["a 1"]
 
 
+@pytest.mark.parametrize("words", [("a",), ()])
+def test_work_that_waits_for_a_coordinator_can_be_cancelled(repo: Repo, words: tuple[str, ...]) -> None:
+    _gated(repo)
+    running = repo.box.start_run()
+    wait_for(lambda: _at_the_gate(repo), "the merge is at its gate")
+    running.kill()
+
+    assert repo.box.wavecrew("cancel", *words).code == 0
+
+    assert repo.phase("a")["status"] == ("FAILED" if words else "IN_PROGRESS")
+    if words:  # what was checking it has been ended, before anything was done in its worktree
+        assert repo.box.alive() == []
+    (repo.box.home / "open").touch()
+    assert repo.run().code == 0  # whoever says so has it done after all
+    assert repo.ran() == (["a 1", "a 2", "b 1"] if words else ["a 1", "b 1"])
+
+
 def test_a_result_that_was_taken_away_is_no_success(repo: Repo) -> None:
     repo.plan(work("a", "echo a > a", writes=["a"]), work("b", "exit 1", needs=["a"]))
     assert repo.run().code == 1

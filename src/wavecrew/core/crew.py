@@ -217,8 +217,17 @@ class Crew:
         return self._judge_of.end(self._state, name, self._ledger.clock(), outcome, cause, detail)
 
     def stop(self, folder: Path) -> None:
-        """End the agent of an attempt; asked for twice, without its grace time."""
+        """End the agent of an attempt; asked for twice, without its grace time. Work that only waits for the next
+        coordinator is looked at again: it may have been cancelled."""
         self._supervisor.stop(folder)
+        name = self._phase_of.get(folder, "")
+        if self._home is not None and name in self._resting and self._state.phase_states[name].cancelled_by:
+            self._resting.discard(name)
+            self._send(folder, self._bring_home(self._home, folder, None))
+
+    def is_open(self, folder: Path) -> bool:
+        """Whether the end of an attempt is still to come, as far as this coordinator goes."""
+        return folder in self._phase_of and self._phase_of[folder] not in self._resting
 
     async def close(self) -> None:
         """Let go of everything: agents that are at work go on, and errands are taken up by the next coordinator."""

@@ -160,7 +160,7 @@ class Engine:
                 self._is_leaving = True
                 await self._recover()
                 ending = [*self._grant_wish(wish), *self._take_wishes()]  # others may ask us meanwhile
-                while self._crew.is_busy or any(folder in self._crew.at_work for folder in ending):
+                while self._crew.is_busy or any(self._crew.is_open(folder) for folder in ending):
                     await self._next_message(None)
                     ending += self._take_wishes()
                 self._ledger.commit()

@@ -118,9 +118,10 @@ class Homecoming:
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """From git alone: the outputs of completed phases that are not in the result, and the phases whose commit is
         not. Nobody is at work any more, so what could not be cleared up before is cleared up now."""
-        places = [self._place(name) for name in self.standing()]
+        for name in self.standing():
+            await self.clear_up(name)
         with contextlib.suppress(GitError):
-            await asyncio.to_thread(self._has.worktrees.tidy, places)
+            await asyncio.to_thread(self._has.worktrees.tidy)
         proof = await asyncio.to_thread(prove, self._has.integration, self._state)
         return proof.missing, proof.unproven
 
@@ -158,6 +159,7 @@ class Homecoming:
     async def leave(self, ended: ev.AttemptEnded) -> None:
         """Record an end that is no success. What the attempt has left is on its branch before."""
         state, place = self._phase(ended.phase), self._place(ended.phase)
+        await self._side.end(self._folder(ended.phase))
         with contextlib.suppress(GitError):  # then it stays in its folder, which nobody removes
             if state.sealed:  # all is on the branch; what checks have left behind is nobody's work
                 await asyncio.to_thread(self._has.integration.check_out, place, state.sealed)

@@ -66,6 +66,16 @@ class SideJobs:
         finally:
             del self._waiting[folder]
 
+    async def end(self, beside: Path) -> None:
+        """End what an earlier coordinator has left at work beside an attempt, and wait until it is gone."""
+        for job in beside.glob("*/job.json"):
+            folder = job.parent
+            if folder not in self._waiting and fate_of(folder) is Fate.ALIVE:
+                over = asyncio.create_task(self._carried_out(folder, fresh=False))
+                await asyncio.sleep(0)  # it is watched now
+                self._supervisor.stop(folder)
+                await over
+
     def has_ended(self, folder: Path) -> bool:
         """Tell of the end of something. Whether it was one of these jobs."""
         waiting = self._waiting.get(folder)
