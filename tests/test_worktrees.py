@@ -445,18 +445,21 @@ def test_what_a_failure_has_left_half_done_is_tidied_up_and_nothing_else(world: 
     half, done, dirty = world.opened("half"), world.opened("done"), world.opened("dirty")
     world.sh("git", "worktree", "lock", "--reason", "wavecrew removes it", str(half.folder))
     world.sh("rm", "-rf", str(half.folder))
-    theirs, asked = world.opened("theirs"), world.opened("asked")
+    theirs, gone, alone = world.opened("theirs"), world.opened("gone"), world.opened("alone")
     world.sh("git", "worktree", "lock", "--reason", "mine", str(theirs.folder))
     world.write({"new": "x"}, dirty.folder)
+    world.sh("git", "checkout", "-q", "--detach", cwd=alone.folder)
+    world.commit(alone.folder, "on no branch", new="x")
+    world.sh("rm", "-rf", str(gone.folder), str(alone.folder))
     other = Worktrees(world.git(), world.workspace, world.state, "r2").place("p", 1)
     world.sh("mkdir", "-p", str(other.folder.parent))
     world.sh("git", "worktree", "add", "-q", "--lock", "--reason", MARK, "-b", other.branch, str(other.folder))
 
-    world.worktrees().tidy([asked, dirty])
+    world.worktrees().tidy()
 
     left = world.sh("git", "worktree", "list", "--porcelain")
-    assert [str(place.folder) in left for place in (half, asked)] == [False, False]
-    assert [str(place.folder) in left for place in (done, dirty, theirs, other)] == [True] * 4
+    assert [str(place.folder) in left for place in (half, gone)] == [False, False]
+    assert [str(place.folder) in left for place in (done, dirty, theirs, alone, other)] == [True] * 5
 
 
 # -- what is left -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -181,13 +181,12 @@ class Worktrees:
         """
         return self._remove(place.folder)
 
-    def tidy(self, places: Iterable[Place] = ()) -> None:
-        """Remove what a failure of git has left of worktrees of this run that were being opened or closed, and close
-        these. Nobody may be at work in this run. Raises GitError like `close`."""
+    def tidy(self) -> None:
+        """Remove what a failure of git has left of worktrees of this run that were being opened or closed, and forget
+        those whose folder is gone. Nobody may be at work in this run. Raises GitError like `close`."""
         mine = self._root / self._run
         known = [one for one in listed(self._git) if one.folder.parent == mine]
-        unfinished = [one.folder for one in known if one.locked in _UNFINISHED]
-        for folder in (*unfinished, *(place.folder for place in places)):
+        for folder in [one.folder for one in known if one.gone or one.locked in _UNFINISHED]:
             self._remove(folder)
 
     def _remove(self, folder: Path) -> bool:
