@@ -16,6 +16,7 @@ from chaos_git_world import GitWorld
 from chaos_invariants import History
 
 from wavecrew.models import events as ev
+from wavecrew.models.events import Outcome
 from wavecrew.models.phase_status import PhaseStatus
 
 _OURS = "wavecrew.lock"
@@ -34,12 +35,13 @@ def check(world: GitWorld) -> History | None:
     return history
 
 
-def check_finished(world: GitWorld, tree: str = "") -> History:
-    """What must hold once a run has come to its green end; `tree` is that of the undisturbed result."""
+def check_finished(world: GitWorld, tree: str = "", *, refused: bool = False) -> History:
+    """What must hold once a run has come to its green end; `tree` is that of the undisturbed result. `refused`: git or
+    the disk has refused something, so that a worktree may have stayed."""
     history = chaos_invariants.check_finished(world)
     check(world)
     _told_work(world)
-    _nothing_left(world)
+    _nothing_left(world, history, refused)
     _cleared_up(world, history)
     told = world.start("verify")
     assert told.end() == 0, f"C1: verify says: {told.told}"
@@ -114,7 +116,14 @@ def _ignored(output: str) -> bool:
     return output.startswith("dist/")
 
 
-def _nothing_left(world: GitWorld) -> None:
+def _may_stay(event: ev.Event, refused: bool) -> bool:
+    """The worktrees of attempts that failed for good stay, for people to look at."""
+    if not isinstance(event, ev.AttemptEnded) or event.outcome is Outcome.SUCCEEDED:
+        return False
+    return refused or (event.outcome is Outcome.FAILED and event.retry_at is None)
+
+
+def _nothing_left(world: GitWorld, history: History, refused: bool) -> None:
     locks = [path for path in world.common.rglob("*.lock") if path.name != _OURS]
     assert not locks, f"C6: locks are left: {locks}"
     known = world.worktrees()
@@ -124,7 +133,17 @@ def _nothing_left(world: GitWorld) -> None:
     kept = {Path(one["worktree"].strip()) for one in known}
     folders = set((world.state / "worktrees").glob("*/*"))
     assert kept == folders, f"C6: {kept ^ folders} is in one place only"
-    assert not kept, f"C6: worktrees are left: {kept}"
+    failed = {
+        f"{e.phase}-{e.attempt}" for e in history.events if isinstance(e, ev.AttemptEnded) if _may_stay(e, refused)
+    }
+    surplus = sorted(folder.name for folder in kept if folder.name not in failed)
+    assert not surplus, f"C6: worktrees are left: {surplus}"
+    if kept:
+        told = world.start("clean", "--yes")
+        assert told.end() == 0, told.told
+        held = set(world.git("rev-list", world.result).split())
+        merged = [one["worktree"] for one in world.worktrees() if one["HEAD"].strip() in held]
+        assert not merged, f"C6: clean has left {merged}: {told.told}"
     lines = world.git("fsck", "--no-dangling", "--no-progress", "--connectivity-only").splitlines()
     assert not lines, f"C6: git fsck: {lines}"
 
