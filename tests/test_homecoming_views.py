@@ -264,14 +264,15 @@ def test_a_conflict_tells_its_paths_where_the_work_is_and_what_comes_next() -> N
 
 def test_a_conflict_that_nobody_tries_again_shows_the_ways_out() -> None:
     events = [*conflict(None), finish(4)]
-    assert final_lines(seen(events, 5), {"a": "log"})[1:8] == [
+    assert final_lines(seen(events, 5), {"a": "log"})[1:9] == [
         f"failed a: {DETAIL}",
         "  | log",
         "  its work is kept on the branch wavecrew/3f2a/a/1",
         "  see it:            wavecrew diff a",
         "  do it again:       wavecrew retry a   (it starts from what was merged since)",
         "  go on without it:  wavecrew skip a --reason '...'",
-        "  merge it by hand:  git merge wavecrew/3f2a/a/1   (after wavecrew land)",
+        "  merge it by hand:  git switch wavecrew/3f2a/result && git merge wavecrew/3f2a/a/1",
+        "                     wavecrew skip a --reason 'merged by hand' && wavecrew run",
     ]
     text = report_text(replay(events), events)
     assert "conflicts 1" in text

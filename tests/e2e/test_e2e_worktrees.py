@@ -201,6 +201,30 @@ def test_a_conflict_that_stays_fails_and_keeps_both_sides(repo: Repo) -> None:
     assert "wavecrew/" in done.out
 
 
+def test_a_conflict_can_be_solved_by_hand_with_the_commands_that_are_shown(repo: Repo) -> None:
+    repo.box.write("common", "begin\n")
+    repo.plan(
+        work("a", f"{_together('a', 'b')}; echo a > common"),
+        work("b", f"{_together('b', 'a')}; sleep 0.5; echo b > common"),
+        work("c", "cp common seen", needs=["a", "b"], writes=["seen"]),
+    )
+    done = repo.run("--conflict-retry-attempts", "0")
+    loser = next(name for name, status in repo.box.statuses().items() if status == "FAILED")
+    shown = done.out.partition("merge it by hand:")[2].splitlines()
+    assert shown[0].strip() == f"git switch {repo.result.removeprefix('refs/heads/')} && git merge {repo.branch(loser)}"
+
+    repo.git("switch", "-q", repo.result.removeprefix("refs/heads/"))
+    repo.git("merge", repo.branch(loser), check=False)
+    repo.box.write("common", "both\n")
+    repo.git("commit", "-q", "-a", "-m", "by hand")
+    repo.git("switch", "-q", "main")
+    assert repo.box.wavecrew("skip", loser, "--reason", "merged by hand").code == 0
+    again = repo.run()
+
+    assert again.code == 0, again
+    assert repo.text("seen") == "both\n"
+
+
 def test_green_alone_and_red_together_is_stopped_and_both_are_kept(repo: Repo) -> None:
     """A says that there are at most two files; b adds one, and c adds one."""
     repo.box.write("wavecrew.toml", """gate_commands = ["sh -c 'test $(ls files | wc -l) -le 2'"]\n""")

@@ -76,8 +76,8 @@ def result_words(summary: Summary) -> str:
     return f"branch {one_line(summary.result_branch)} ({one_line(summary.result[:7])}){landed}"
 
 
-def kept_lines(row: PhaseRow) -> Iterator[str]:
-    """Where the work of a failed phase is kept, and what can be done with it."""
+def kept_lines(row: PhaseRow, result: str) -> Iterator[str]:
+    """Where the work of a failed phase is kept, and what can be done with it; `result` is the branch of the run."""
     if not row.branch:
         return
     branch, name = quote(one_line(row.branch)), argument(row.id)
@@ -86,7 +86,8 @@ def kept_lines(row: PhaseRow) -> Iterator[str]:
     if row.conflict:
         yield f"  do it again:       wavecrew retry {name}   (it starts from what was merged since)"
         yield f"  go on without it:  wavecrew skip {name} --reason '...'"
-        yield f"  merge it by hand:  git merge {branch}   (after wavecrew land)"
+        yield f"  merge it by hand:  git switch {quote(one_line(result))} && git merge {branch}"
+        yield f"                     wavecrew skip {name} --reason 'merged by hand' && wavecrew run"
 
 
 # -- what comes next ----------------------------------------------------------------------------------------------

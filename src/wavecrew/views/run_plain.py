@@ -315,7 +315,7 @@ def _failures(summary: Summary, logs: Mapping[str, str], width: int | None) -> I
         yield from (f"  | {line}".rstrip() for line in shown)
         if not shown:
             yield "  (its log is empty)" if row.attempts else "  (it was never started, so it has no log)"
-        yield from kept_lines(row)
+        yield from kept_lines(row, summary.result_branch)
     if len(failed) > _TAILS:
         yield ""
         yield f"... and {len(failed) - _TAILS} more failed phases"
