@@ -50,6 +50,14 @@ class Invocation:
 
     steps: tuple[JobStep, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Text files that the agent program reads, by their names below `AttemptContext.files`. They lie beside the work
+    and are no part of it."""
+
+    def __post_init__(self) -> None:
+        for name in self.files:
+            if not name or any(part in ("", ".", "..") for part in name.split("/")) or "\0" in name:
+                raise InvalidValueError(f"a file beside the work cannot be called {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +76,21 @@ class AttemptContext:
     """Outputs of the direct dependencies, by phase id."""
     previous_failure: str = ""
     """Why the attempt before this one did not succeed."""
+    earlier_branch: str = ""
+    """The branch that holds what that attempt left, if there is one."""
+    session: str = ""
+    """The session of that attempt, if the agent shall go on in it: only where the folder is still the same."""
+    model: str = ""
+    """The model to use, as the agent program calls it; empty leaves the choice to the program."""
+    template: str = ""
+    """The text that the prompt is made from; empty takes the usual one."""
+    files: str = ""
+    """The folder in which the files of the invocation will lie."""
+    launcher: tuple[str, ...] = ()
+    """Program and arguments that give a program a home folder of its own; see `core/agent_home`."""
+    hook: tuple[str, ...] = ()
+    """Program and arguments that an agent has to ask before each tool call; empty is no gate."""
+    hook_timeout: float = 600.0
+    """How long the agent must wait for an answer, in seconds; the hook itself has to be faster."""
+    ceiling: bool = False
+    """Whether the kernel keeps writes within what the phase may write, so that no sandbox of the agent is needed."""

@@ -1,0 +1,185 @@
+"""What the output of an agent program told about its work, and the judgement of its end.
+
+What it does: gives all agent programs one form: how it ended, what it used, what it wrote, what it does now. `judge`
+puts the end that was told and the exit code together, because neither of them is enough.
+What it does not know: how any program writes (the translators do), processes, and whether the work is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from wavecrew.models.outcomes import Cause
+
+
+class Ending(StrEnum):
+    """How the work of an agent program ended, as it told itself."""
+
+    NONE = "none"
+    """Nothing was told about an end: it is still at work, or it was cut off."""
+    DONE = "done"
+    FAILED = "failed"
+    LIMITED = "limited"
+    """Its account has used up what it may use for now."""
+    UNREACHABLE = "unreachable"
+    """Its model cannot be reached, or has trouble of its own."""
+    LOGGED_OUT = "logged_out"
+    WRONG_MODEL = "wrong_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that were used. None is unknown, and never stands for 0. `input` counts those in `cached` too."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+
+    def since(self, earlier: Usage) -> Usage:
+        """What came on top of an earlier count. What is not known on both sides is not known."""
+        return Usage(
+            _difference(self.input, earlier.input),
+            _difference(self.output, earlier.output),
+            _difference(self.cached, earlier.cached),
+        )
+
+
+def _difference(now: int | None, before: int | None) -> int | None:
+    return None if now is None or before is None or now < before else now - before
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """What a stream told so far. All texts are one clean line, made for people."""
+
+    ending: Ending = Ending.NONE
+    message: str = ""
+    """The last word of the agent, or of what went wrong."""
+    trouble: Ending = Ending.NONE
+    """What kept it from going on when it was last heard of, although it had not given up."""
+    resets_at: float | None = None
+    """When a limited account may be used again, in seconds since 1970; None is unknown."""
+    session: str = ""
+    usage: Usage = Usage()
+    """Of this attempt alone."""
+    session_usage: Usage = Usage()
+    """Of the whole session, where a program counts so; what the next attempt in this session is measured from."""
+    cost_usd: float | None = None
+    tool_calls: int = 0
+    files: tuple[str, ...] = ()
+    """Files that it says it wrote, in the order of the first time. Shell commands write without being told here."""
+    model: str = ""
+    version: str = ""
+    last_activity: str = ""
+    """What it does now."""
+
+
+class StreamReader(Protocol):
+    """Reads the output of one attempt. Nothing that comes can break it, and its memory is bounded."""
+
+    def feed(self, line: bytes) -> None:
+        """Take one line, with or without its end. What is no event of the program is passed over."""
+
+    def report(self) -> AgentReport:
+        """What was told up to now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether the agent did its part, and if not, at which gate it failed and why, in one line.
+
+    `ending` is what came out of the stream and the exit code together; it is never NONE, and DONE exactly if it is
+    `ok`. The cause is QUOTA for a limited account, EXIT where only the exit code tells of a failure, and else AGENT.
+    """
+
+    ok: bool
+    cause: Cause = Cause.NONE
+    detail: str = ""
+    ending: Ending = Ending.DONE
+    resets_at: float | None = None
+
+
+def judge(report: AgentReport, exit_code: int, meanings: Mapping[int, Ending] | None = None) -> Judgement:
+    """Judge an end by what was told and by the exit code (negative for a signal) of the program itself.
+
+    `meanings` are the exit codes of a program that tell more; they count where the stream gives no reason.
+    """
+    code = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    meant = (meanings or {}).get(exit_code, Ending.FAILED)
+    if report.ending is Ending.DONE and exit_code == 0:
+        return Judgement(True)
+    if report.ending is Ending.DONE:
+        ending, detail = Ending.FAILED, f"it told of success, but ended with {code}"
+    elif report.ending is not Ending.NONE:
+        ending = meant if report.ending is Ending.FAILED else report.ending
+        detail = report.message or f"it told that it failed ({code})"
+    elif report.trouble is not Ending.NONE:
+        ending, detail = report.trouble, f"{report.message} ({code})"
+    else:
+        ending, detail = meant, f"it ended with {code}, without telling how its work ended"
+    by_code_alone = report.ending is Ending.DONE or (report.ending is Ending.NONE and exit_code != 0)
+    cause = Cause.QUOTA if ending is Ending.LIMITED else Cause.EXIT if by_code_alone else Cause.AGENT
+    return Judgement(False, cause, detail, ending, report.resets_at)
+
+
+class Known(StrEnum):
+    """Whether an agent program can do something, as far as it was tried."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What is known of an agent program. Nothing in here was taken from what a vendor says: it was tried."""
+
+    resume: Known = Known.UNKNOWN
+    """It goes on with an earlier session when an attempt is repeated."""
+    tokens: Known = Known.UNKNOWN
+    cost: Known = Known.UNKNOWN
+    plan: Known = Known.UNKNOWN
+    """It tells the steps that it has in mind."""
+    gate: Known = Known.UNKNOWN
+    """It asks before each write, and waits for the answer."""
+    gate_fails_closed: Known = Known.UNKNOWN
+    """It does not write when the program that it asks crashes, is killed, or is too late."""
+    gate_covers_subagents: Known = Known.UNKNOWN
+    gate_covers_shell: Known = Known.UNKNOWN
+    """It asks before shell commands. Which files those write can only be guessed; a kernel limit closes that hole."""
+    gives_up: Known = Known.UNKNOWN
+    """It ends by itself when there is no server."""
+
+
+class AgentProgram(Protocol):
+    """What an agent tells of itself if it stands for a program that has to be installed."""
+
+    @property
+    def program(self) -> str:
+        """The name of its executable."""
+
+    @property
+    def version_argv(self) -> tuple[str, ...]:
+        """The command that prints its version."""
+
+    @property
+    def oldest(self) -> str:
+        """The oldest version that is known to keep what `capabilities` says."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    @property
+    def exit_meanings(self) -> Mapping[int, Ending]:
+        """Exit codes that tell a cause; see `judge`."""
+
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """Files and folders that it has to be able to write beside its work, below the home folder (`~/...`)."""
+
+    def reader(self, earlier: AgentReport | None = None) -> StreamReader:
+        """A reader for one attempt; `earlier` is the report of the attempt whose session goes on."""
