@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.proof import Fault, Lack, PhaseProof, Proof, Waived
 from wavecrew.models.results import (
     DiskUse,
@@ -33,6 +34,8 @@ from wavecrew.views.result_text import (
     proof_text,
     size_words,
 )
+from wavecrew.views.run_status import status_json, status_text
+from wavecrew.views.summary import summarize
 from wavecrew.views.terminal_text import cells, clean
 from wavecrew.views.work_text import names_text, patch_text, visible, work_data, work_text
 
@@ -229,6 +232,21 @@ def test_the_disk_in_words() -> None:
     assert disk_words(DiskUse(340_000_000, 12_000_000)) == "worktrees 340 MB · logs 12 MB"
     assert disk_words(DiskUse(0, 12_000_000)) == "logs 12 MB"
     assert disk_words(DiskUse(0, 5, whole=False)) == "logs 5 B · and more that was not counted"
+    assert disk_words(DiskUse(500_000, 500_000)) == "worktrees 500 KB · logs 500 KB"
+    assert disk_words(DiskUse(500_000, 499_999)) == ""
+
+
+def test_the_disk_is_a_line_of_the_status_where_it_matters() -> None:
+    summary = summarize(ExecutionState(), 0.0)
+    lines = status_text(summary, disk=DiskUse(340_000_000, 12_000_000)).splitlines()
+
+    assert lines[-2] == "  disk     worktrees 340 MB · logs 12 MB"
+    assert lines[-1].startswith("next: ")
+    assert "disk" not in status_text(summary, disk=DiskUse(1, 1, 1))
+    assert "disk" not in status_text(summary)
+    data = {"worktrees": 1, "logs": 2, "history": 3, "whole": True}
+    assert json.loads(status_json(summary, DiskUse(1, 2, 3)))["disk"] == data
+    assert "disk" not in json.loads(status_json(summary))
 
 
 # -- differences ------------------------------------------------------------------------------------------------

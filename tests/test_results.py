@@ -14,8 +14,9 @@ from wavecrew.api.disk import disk_use
 from wavecrew.api.leftovers import clean
 from wavecrew.api.results import land, verify
 from wavecrew.api.work import work_of
-from wavecrew.core import wishes
+from wavecrew.core import leftovers, wishes
 from wavecrew.core.coordinator_lock import CoordinatorLock
+from wavecrew.core.git import Git
 from wavecrew.core.wishes import Wish
 from wavecrew.errors import GitError, NotFoundError, PreflightError, RunBusyError, UsageError
 from wavecrew.models import events as ev
@@ -536,6 +537,25 @@ def test_work_that_turns_up_at_the_last_moment_is_kept(done: Told, monkeypatch: 
     assert "nowhere else" in found["wavecrew/r1/b/1"].reason
     assert (done.places["b"].folder / "late").exists()
     assert found["wavecrew/r1/a/1"].fate is Fate.REMOVED
+
+
+def test_a_result_that_the_users_branch_lost_at_the_last_moment_is_kept(
+    done: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed(done)
+    result, ask = done.result, leftovers.is_ancestor
+
+    def and_then(git: Git, commit: str, of: str) -> bool:
+        answer = ask(git, commit, of)
+        if commit == result and answer:
+            done.world.sh("git", "reset", "-q", "--hard", done.world.start)
+        return answer
+
+    monkeypatch.setattr(leftovers, "is_ancestor", and_then)
+    found = left(done, remove=True)["wavecrew/r1/result"]
+
+    assert (found.fate, found.reason) == (Fate.KEPT, "it has gone on, or your branch has")
+    assert done.result == result
 
 
 def test_runs_that_no_history_here_knows_are_named_and_left(done: Told) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wavecrew.api.history import OpenedRun
     from wavecrew.views.summary import Summary
 
+_MOST_FILES = 50_000
+"""How many files `status` looks at to say what they take: about a quarter of a second."""
+
 
 @contextmanager
 def _store(settings: Globals) -> Iterator[Store]:
@@ -77,11 +80,13 @@ def _wait_for_news(store: Store, opened: OpenedRun) -> OpenedRun:
 
 
 def _print_status(settings: Globals, store: Store, reference: str) -> OpenedRun:
+    from wavecrew.api.disk import disk_use
     from wavecrew.views.run_status import status_json, status_text
 
     opened = open_run(store, reference)
-    summary = _summary(opened)
-    echo((status_json(summary) if settings.json else status_text(summary, ascii_only=only_ascii())).rstrip())
+    summary, disk = _summary(opened), disk_use(store.folder.parent, _MOST_FILES)
+    text = status_json(summary, disk) if settings.json else status_text(summary, ascii_only=only_ascii(), disk=disk)
+    echo(text.rstrip())
     sys.stdout.flush()
     return opened
 

@@ -23,6 +23,7 @@ _SHORT: Final = 12
 _HEAD: Final = 11
 _LONGEST: Final = 24
 """Columns that a name takes in a heading, at most."""
+_WORTH_TELLING: Final = 1_000_000
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -216,7 +217,9 @@ def size_words(size: int) -> str:
 
 
 def disk_words(use: DiskUse) -> str:
-    """What the state of a workspace takes: `worktrees 340 MB · logs 12 MB`."""
+    """What the state of a workspace takes: `worktrees 340 MB · logs 12 MB`; empty below a megabyte."""
+    if use.whole and use.worktrees + use.logs < _WORTH_TELLING:
+        return ""
     parts = [f"worktrees {size_words(use.worktrees)}"] if use.worktrees else []
     parts.append(f"logs {size_words(use.logs)}")
     return DOT.join(parts) + ("" if use.whole else f"{DOT}and more that was not counted")

@@ -8,8 +8,11 @@ What it does not know: how a summary is made, and how often it is shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
+from wavecrew.models.results import DiskUse
+from wavecrew.views.result_text import disk_words
 from wavecrew.views.run_forecast import pacing_words
 from wavecrew.views.run_next import forbidden_words, missing_lines, needs_you_lines, next_lines, result_words
 from wavecrew.views.run_words import UNKNOWN, in_ascii, label, moment, seconds, wrapped
@@ -22,9 +25,9 @@ REASON_LINES: Final = 3
 """How many lines a reason may take."""
 
 
-def status_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> str:
-    """The screen of `wavecrew status`."""
-    return _joined(_Screen(summary, width).lines(), ascii_only)
+def status_text(summary: Summary, *, width: int = 80, ascii_only: bool = False, disk: DiskUse | None = None) -> str:
+    """The screen of `wavecrew status`. `disk` is what the state of the workspace takes, if that was counted."""
+    return _joined(_Screen(summary, width, disk).lines(), ascii_only)
 
 
 def _joined(lines: Iterable[str], ascii_only: bool) -> str:
@@ -33,8 +36,9 @@ def _joined(lines: Iterable[str], ascii_only: bool) -> str:
 
 
 class _Screen:
-    def __init__(self, summary: Summary, width: int) -> None:
+    def __init__(self, summary: Summary, width: int, disk: DiskUse | None) -> None:
         self.summary = summary
+        self.disk = disk_words(disk) if disk else ""
         self.width = max(width, 40)
         shown = [row for standing in _SECTIONS for row in summary.of(standing)[:SHOWN]]
         widest = max((cells(label(row.id, row.name)) for row in shown), default=0)
@@ -49,6 +53,8 @@ class _Screen:
         yield from self.pace()
         if result := result_words(self.summary):
             yield from wrapped(f"  {'result':<8} ", result.split(" "), self.width, between=" ")
+        if self.disk:
+            yield from wrapped(f"  {'disk':<8} ", [self.disk], self.width)
         yield from next_lines(self.summary, self.width)
 
     def head(self) -> Iterator[str]:
@@ -200,9 +206,9 @@ def status_data(summary: Summary) -> dict[str, Any]:
     }
 
 
-def status_json(summary: Summary) -> str:
+def status_json(summary: Summary, disk: DiskUse | None = None) -> str:
     """The same as text."""
-    return safe_json(status_data(summary), indent=2) + "\n"
+    return safe_json(status_data(summary) | ({"disk": asdict(disk)} if disk else {}), indent=2) + "\n"
 
 
 def _phase_data(row: PhaseRow) -> dict[str, Any]:
