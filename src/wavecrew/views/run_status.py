@@ -126,9 +126,9 @@ def _running(row: PhaseRow) -> str:
 
 
 def undeclared_words(row: PhaseRow) -> str:
-    """Which files a phase may have changed without a claim."""
+    """Which files a phase has changed without a claim; in a shared folder nobody can say for certain who did it."""
     more = f" and {len(row.undeclared) - 3} more" if len(row.undeclared) > 3 else ""
-    return f"may have changed, undeclared: {', '.join(row.undeclared[:3])}{more}"
+    return f"{'' if row.branch else 'may have '}changed, undeclared: {', '.join(row.undeclared[:3])}{more}"
 
 
 def _failed(row: PhaseRow) -> str:
