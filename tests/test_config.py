@@ -39,6 +39,8 @@ FURTHER = {
     "agent": "runbook",
     "command": (),
     "command_prompt": "stdin",
+    "model": None,
+    "prompt_template": None,
     "phase_timeout_seconds": None,
     "retries": 0,
     "retry_delay_seconds": 0,
@@ -702,6 +704,8 @@ def test_where_the_plan_is(home: Home) -> None:
     assert home.load(below).plan_path == home.project / "plans/main"
     assert home.load(below, flags={"plan": "mine"}).plan_path == below / "mine"
     assert home.load(below, environ={"WAVECREW_PLAN": "/abs"}).plan_path == Path("/abs")
+    assert home.load(below).template_path is None
+    assert home.load(below, flags={"prompt_template": "p.md"}).template_path == below / "p.md"
 
 
 # -- who named the program? ---------------------------------------------------------------------------------------

@@ -9,23 +9,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from wavecrew.agents.command import CommandAgent
+from wavecrew.agents.prompt import check_template
 from wavecrew.agents.runbook import RunbookAgent
 from wavecrew.api.evidence import evidence_for
 from wavecrew.api.plans import load_agents
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
+from wavecrew.config.sources import LoadedConfig
 from wavecrew.core.inputs import InputReader
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import STATE_FOLDER
+from wavecrew.errors import ConfigError, Place
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.schedule import Estimates, priorities
 
 
 def job_maker(workspace: Workspace, run: str) -> JobMaker:
-    """Who puts the jobs of a run together."""
+    """Who puts the jobs of a run together. Raises ConfigError for a template of prompts that cannot be used."""
     config = workspace.loaded.config
     return JobMaker(
         run=run,
@@ -36,6 +40,8 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         default_agent=config.agent,
         command=config.command,
         prompt_by_file=config.command_prompt == "file",
+        model=config.model or "",
+        prompt_template=_prompt_template(workspace.loaded),
         timeout=config.phase_timeout_seconds,
         grace=config.grace_seconds,
         log_limit=config.log_limit_bytes,
@@ -44,6 +50,21 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         passed_on=config.env,
         environ=dict(os.environ),
     )
+
+
+def _prompt_template(loaded: LoadedConfig) -> str:
+    """The text that prompts are made from; empty for ours."""
+    path = loaded.template_path
+    if path is None:
+        return ""
+    shown = loaded.config.prompt_template or ""
+    try:
+        return check_template(path.read_text(encoding="utf-8"), shown)
+    except (OSError, UnicodeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or "it is no UTF-8 text"
+        raise ConfigError(
+            f"the template of prompts cannot be read: {why}", place=Place(shown), fix="correct `prompt_template`"
+        ) from None
 
 
 def policy_for(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: JobMaker, *, attended: bool) -> Policy:
@@ -69,21 +90,24 @@ def input_reader(workspace: Workspace, state: ExecutionState | None, jobs: JobMa
         claims=jobs.claims,
         key=jobs.keys.key,
         agent=jobs.agent_of,
-        settings=_work_settings(workspace.loaded.config, jobs.agent_of),
+        settings=_work_settings(workspace.loaded.config, jobs),
     )
 
 
-def _work_settings(
-    config: ParallelExecutionConfig, agent_of: Callable[[PhaseInfo], str]
-) -> Callable[[PhaseInfo], Mapping[str, object]]:
+def _work_settings(config: ParallelExecutionConfig, jobs: JobMaker) -> Callable[[PhaseInfo], Mapping[str, object]]:
     """The settings that change what an agent does; all others say when, how long, or what is shown."""
     for_all: dict[str, object] = {"setup": list(config.setup), "gate_commands": list(config.gate_commands)}
-    by_command: dict[str, object] = {"command": list(config.command)}
+    prompted: dict[str, object] = {"command": list(config.command)}
     if config.command:
-        by_command["command_prompt"] = config.command_prompt
+        prompted["command_prompt"] = config.command_prompt
+    if jobs.prompt_template:
+        prompted["prompt_template"] = jobs.prompt_template
+    modelled = {"model": jobs.model} if jobs.model else {}
 
     def settings(phase: PhaseInfo) -> Mapping[str, object]:
-        brings_its_own = phase.command or agent_of(phase) == RunbookAgent.name
-        return for_all if brings_its_own else for_all | by_command
+        agent = jobs.agent_of(phase)
+        if phase.command or agent == RunbookAgent.name:
+            return for_all
+        return for_all | prompted | (modelled if agent != CommandAgent.name else {})
 
     return settings

@@ -96,6 +96,8 @@ class ParallelExecutionConfig(BaseModel):
     agent: Name = Field(default="runbook", description="Name of the agent that works on a phase which names none itself.", json_schema_extra=_told(form="a name of letters, digits, dots and dashes"))
     command: Arguments = Field(default=(), description="Program and arguments that the agent named command runs.", json_schema_extra=_told(form="a list of a program and its arguments"))
     command_prompt: Literal["stdin", "file"] = Field(default="stdin", description="How that program gets the task: on standard input, or in a file that {prompt_file} in command stands for.")
+    model: Text | None = Field(default=None, description="Model that agents with a choice of models use, as their program calls it; none leaves the choice to the program.", json_schema_extra=_told(form="the name of a model"))
+    prompt_template: Text | None = Field(default=None, description="File with the text that prompts are made from, with {placeholders}; none takes ours. See docs/agents.md.", json_schema_extra=_told(form="a path"))
     phase_timeout_seconds: Limit = Field(default=None, description="Longest time for one attempt, in seconds; none sets no limit.", json_schema_extra=_told(flag="--timeout"))
     retries: Whole = Field(default=0, ge=0, le=100, description="Further attempts after a failed one.")
     retry_delay_seconds: Number = Field(default=0, ge=0, le=_DAY, description="Pause before such an attempt, in seconds.")

@@ -83,9 +83,18 @@ class LoadedConfig:
 
     @property
     def plan_path(self) -> Path:
-        """Where the plan is: a variable or flag counts from where the user stands, all else from the root."""
-        typed = self.origins["plan"].kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
-        return (self.start if typed else self.root) / self.config.plan
+        """Where the plan is."""
+        return self._path("plan")
+
+    @property
+    def template_path(self) -> Path | None:
+        """Where the text for prompts is, if there is one."""
+        return self._path("prompt_template") if self.config.prompt_template else None
+
+    def _path(self, name: str) -> Path:
+        """A path from a variable or a flag counts from where the user stands, all else from the root."""
+        typed = self.origins[name].kind in (OriginKind.ENVIRONMENT, OriginKind.FLAG)
+        return (self.start if typed else self.root) / str(getattr(self.config, name))
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +36,8 @@ class Job:
     timeout: float | None
     grace: float
     log_limit: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Text files that the agent reads beside its work, by their names below `files_folder`."""
 
 
 class Fate(Enum):
@@ -85,6 +87,11 @@ def attempt_folder(state: Path, run: str, phase: str, attempt: int) -> Path:
     return state / "runs" / run / slug_of(phase) / str(attempt)
 
 
+def files_folder(folder: Path) -> Path:
+    """Where the files of an agent lie in the folder of an attempt."""
+    return folder / "agent"
+
+
 def write_job(folder: Path, job: Job) -> None:
     """Make the folder of an attempt with all that its shim needs. Raises OSError, also when there is such a folder:
     what somebody else left in it could be taken for the result of this attempt."""
@@ -100,6 +107,10 @@ def write_job(folder: Path, job: Job) -> None:
                 record["stdin"] = f"input-{number}"
                 _write(folder / record["stdin"], step.stdin)
         steps.append(record)
+    for name, text in job.files.items():
+        path = files_folder(folder) / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, text)
     limits = {"timeout": job.timeout, "grace": job.grace, "log_limit": job.log_limit}
     content = {"cwd": job.workspace, "steps": steps, **limits}
     _write(folder / "env.json", json.dumps(dict(job.environment)))

@@ -8,13 +8,15 @@ What it does not know: when a phase may start, and what becomes of the job.
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder
+from wavecrew.core import agent_home
+from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder, files_folder
 from wavecrew.core.liveness import ATTEMPT_MARK
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.errors import PreflightError
@@ -102,6 +104,9 @@ class JobMaker:
     default_agent: str
     command: tuple[str, ...] = ()
     prompt_by_file: bool = False
+    model: str = ""
+    """The model that agents with a choice of models use; empty leaves it to them."""
+    prompt_template: str = ""
     timeout: float | None = None
     grace: float = 10.0
     log_limit: int | None = None
@@ -161,11 +166,16 @@ class JobMaker:
             prompt_by_file=self.prompt_by_file,
             produced={other: graph.nodes[other].outputs for other in graph.dependencies(phase.id)},
             previous_failure=previous_failure,
+            model=self.model,
+            template=self.prompt_template,
+            files=str(files_folder(folder)),
+            launcher=(sys.executable, "-I", "-S", agent_home.__file__),
         )
         invocation = self.agents[name].prepare(phase, context)
         steps = (*setup, *invocation.steps, *check_steps(phase))
         timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
         job = self._job(phase.id, attempt, desk, folder, steps, invocation.environment, timeout)
+        job = replace(job, files=invocation.files)
         return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs)
 
     def folder(self, phase: str, attempt: int) -> Path:
