@@ -496,6 +496,8 @@ def test_undeclared_writes_are_told_of_everywhere() -> None:
     assert f"  audit         a  {told}" in report_text(replay(events), events)
     news = [plain_text(line) for line in Region(["a"], 80).news([found], replay(events))]
     assert news == ["  ! audit   a or somebody outside changed: x.py y.py z.py w.py"]
+    over = seen([*events, end(3, "a"), finish(4)], 5)
+    assert f"  audit    a  {told}" in status_text(over)  # also when no other line names the phase
 
 
 # -- what paced it ----------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class _Screen:
         self.disk = disk_words(disk) if disk else ""
         self.width = max(width, 40)
         shown = [row for standing in _SECTIONS for row in summary.of(standing)[:SHOWN]]
+        shown += [row for row in summary.rows if row.undeclared][:SHOWN]
         widest = max((cells(label(row.id, row.name)) for row in shown), default=0)
         self.label_width = min(widest, max(10, self.width // 3))
 
