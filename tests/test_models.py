@@ -42,6 +42,7 @@ from wavecrew.errors import (
     WavecrewError,
 )
 from wavecrew.models import events as ev
+from wavecrew.models.accounts import Closure
 from wavecrew.models.events import EVENT_TYPES, Cause, Event, Outcome, from_record, to_record
 from wavecrew.models.execution_state import AgentStatus, LockWait, Merge, PhaseState, Waiver, evolve, replay
 from wavecrew.models.gates import Gate, GateStatus, behind, over, phase_gate, wave_gate
@@ -51,6 +52,7 @@ from wavecrew.models.phase_status import TRANSITIONS
 from wavecrew.models.plan import digest_of
 from wavecrew.models.records import plain, rebuild
 from wavecrew.models.resources import Claim, parse_resource
+from wavecrew.models.usage import Budget, Spent
 
 S = PhaseStatus
 
@@ -676,6 +678,18 @@ def rejected(gate: str) -> ev.GateRejected:
     return ev.GateRejected(at=2.0, gate=gate, by="ann", reason="too early")
 
 
+def reported(name: str, number: int = 1, **more: Any) -> ev.AgentReported:
+    return ev.AgentReported(at=2.0, phase=name, attempt=number, **more)
+
+
+def silence(name: str, since: float | None, words: str = "", number: int = 1) -> ev.AgentSilence:
+    return ev.AgentSilence(at=2.0, phase=name, attempt=number, since=since, words=words)
+
+
+def closed(at: float, until: float, account: str = "x", detail: str = "") -> ev.AccountClosed:
+    return ev.AccountClosed(at=at, account=account, until=until, detail=detail)
+
+
 def statuses(state: ExecutionState) -> str:
     """The first letter of each status, in plan order."""
     return "".join(found.status.name[0] for found in state.phase_states.values())
@@ -1035,6 +1049,8 @@ ILLEGAL: list[tuple[list[Event], str]] = [
     ([attempt("a"), sealed("a", 2)], "WorkSealed for attempt 2 of phase a, which is at 1"),
     ([attempt("a"), proposed("a")], "MergeProposed for phase a, whose work is not sealed"),
     ([attempt("a"), unmerged("a")], "MergeRefused for phase a, whose work is not sealed"),
+    ([reported("a")], "AgentReported for phase a, which is QUEUED"),
+    ([attempt("a"), silence("a", 1.0, number=2)], "AgentSilence for attempt 2 of phase a, which is at 1"),
     ([new_plan(phase("b"), phase("c", "b")), attempt("a")], "an event names the phase 'a', which is not in the run"),
 ]
 
@@ -1104,6 +1120,9 @@ _MOVES: list[tuple[set[PhaseStatus], _Maker]] = [
     ({S.IN_PROGRESS}, lambda name, made, outcome, again: sealed(name, made)),
     ({S.IN_PROGRESS}, lambda name, made, outcome, again: proposed(name, made)),
     ({S.IN_PROGRESS}, lambda name, made, outcome, again: unmerged(name, made)),
+    ({S.IN_PROGRESS}, lambda name, made, outcome, again: reported(name, made, input_tokens=1, cost_usd=again)),
+    ({S.IN_PROGRESS}, lambda name, made, outcome, again: silence(name, again, number=made)),
+    (set(S), lambda name, made, outcome, again: closed(2.0, again or 1.0)),
     (_WAITING, lambda name, made, outcome, again: asked(f"phase {name}")),
     (_WAITING, lambda name, made, outcome, again: approved(f"phase {name}")),
     (_WAITING, lambda name, made, outcome, again: rejected("wave 1")),
@@ -1173,6 +1192,8 @@ def _allowed_after(move: Event, before: PhaseState) -> set[PhaseStatus]:  # noqa
             return {S.QUEUED}
         case ((ev.WorkSealed() | ev.MergeProposed() | ev.MergeRefused()), S.IN_PROGRESS):
             return {S.IN_PROGRESS}
+        case ((ev.AgentReported() | ev.AgentSilence()), S.IN_PROGRESS):
+            return {S.IN_PROGRESS}
         case ev.PhaseSkipped(), (S.NOT_STARTED | S.QUEUED | S.FAILED) as status:
             return {status}
     return set()
@@ -1239,6 +1260,101 @@ def test_steps_of_an_attempt() -> None:
 def test_places_are_shown_as_editors_read_them() -> None:
     assert [str(place) for place in (Place(), Place("a"), Place("a", 2), Place("a", 2, 3), Place("a", 0, 3))] == [
         "<input>", "a", "a:2", "a:2:3", "a"]  # fmt: skip
+
+
+# -- what agents use, and what they have left -----
+
+
+def test_what_agents_have_used_adds_up_for_the_phase_and_the_run() -> None:
+    state = replay([
+        CHAIN, attempt("a"), reported("a", session="s1", input_tokens=100, output_tokens=20, cost_usd=0.5),
+        ended("a", Outcome.FAILED, retry_at=2.0), attempt("a", 2), reported("a", 2, input_tokens=7),
+    ])  # fmt: skip
+    assert state.spent == Spent(tokens=127, cost_usd=0.5, attempts=2, unknown_tokens=1, unknown_cost=1)
+    found = state.phase_states["a"]
+    assert (found.spent, found.reported, found.session) == (state.spent, 2, "s1")  # a session is not forgotten
+    again = evolve(state, ended("a", number=2), reset("a")).phase_states["a"]
+    assert (again.spent, again.reported, again.session) == (state.spent, 2, "")
+
+
+def test_an_agent_is_silent_until_it_is_heard_again() -> None:
+    state = replay([CHAIN, attempt("a"), silence("a", 1.0, "Continue? [y/n]")])
+    found = state.phase_states["a"]
+    assert (state.silent, found.silent_since, found.last_words) == (("a",), 1.0, "Continue? [y/n]")
+    assert evolve(state, silence("a", None)).silent == ()
+    again = evolve(state, ended("a", Outcome.STOPPED))
+    assert again.silent == ()
+    again = evolve(again, attempt("a", 2))
+    assert (again.silent, again.phase_states["a"].last_words) == ((), "")
+
+
+def test_attempts_that_were_ended_for_silence_are_counted_by_themselves() -> None:
+    state = replay([CHAIN, attempt("a"), ended("a", Outcome.STOPPED, cause=Cause.SILENCE, detail="silent")])
+    found = state.phase_states["a"]
+    assert (found.status, found.stalls, found.failures, found.detail) == (S.QUEUED, 1, 0, "silent")
+    failed = evolve(state, attempt("a", 2), ended("a", Outcome.FAILED, 2, cause=Cause.SILENCE)).phase_states["a"]
+    assert (failed.status, failed.stalls, failed.failures) == (S.FAILED, 2, 1)
+
+
+def test_an_account_is_closed_until_its_time_and_counts_how_often_in_a_row() -> None:
+    state = replay([CHAIN, attempt("a"), closed(1.0, 60.0, detail="used up")])
+    assert dict(state.accounts) == {"x": Closure(60.0, "used up", 1)}
+    state = evolve(state, closed(2.0, 30.0), closed(3.0, 70.0))  # found by others at the same time
+    assert state.accounts["x"] == Closure(70.0, "", 1)
+    state = evolve(state, closed(70.0, 200.0), closed(70.0, 90.0, "y"))
+    assert state.accounts == {"x": Closure(200.0, "", 2), "y": Closure(90.0, "", 1)}
+    state = evolve(state, ended("a"))  # by an agent that was at work on x when it was closed
+    assert state.accounts == {"x": Closure(200.0, "", 0), "y": Closure(90.0, "", 1)}
+    assert evolve(state, closed(100.0, 150.0)).accounts["x"] == Closure(200.0, "", 1)
+    assert evolve(state, closed(300.0, 310.0)).accounts["x"] == Closure(310.0, "", 1)
+
+
+def test_an_account_that_nobody_closed_is_not_opened_by_a_success() -> None:
+    assert replay([CHAIN, attempt("a"), ended("a")]).accounts == {}
+
+
+def test_a_budget_is_spent_until_somebody_takes_charge() -> None:
+    state = replay([CHAIN, in_charge(1), ev.BudgetReached(at=2.0, budget="5usd", cost_usd=5.1, tokens=0)])
+    assert state.budget_reached == "5usd"
+    assert not state.left_for_budget
+    left = evolve(state, ev.RunStopped(at=3.0, reason="its budget of 5usd is spent"))
+    assert left.left_for_budget
+    assert not evolve(state, ev.RunStopped(at=3.0, reason="SIGINT")).left_for_budget
+    assert evolve(left, in_charge(2)).budget_reached == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "cost", "tokens"),
+    [("5usd", 5.0, None), ("0.50 usd", 0.5, None), (" 200ktok ", None, 200_000), ("2Mtok", None, 2_000_000),
+     ("1.5Gtok", None, 1_500_000_000), ("7tok", None, 7)],
+)  # fmt: skip
+def test_a_budget_is_money_or_tokens(text: str, cost: float | None, tokens: int | None) -> None:
+    budget = Budget.parse(text)
+    assert (budget.text, budget.cost_usd, budget.tokens) == (text.strip(), cost, tokens)
+
+
+@pytest.mark.parametrize("text", ["", "5", "usd", "-1usd", "5eur", "1,5usd", "5mtok", "5usd!", "0usd", "0.0tok"])
+def test_what_is_no_budget_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValueError, match="no budget"):
+        Budget.parse(text)
+
+
+def test_a_budget_is_spent_as_far_as_it_is_known() -> None:
+    spent = Spent().plus(900, 99, 4.99)
+    assert not Budget.parse("5usd").is_spent(spent)
+    assert not Budget.parse("1ktok").is_spent(spent)
+    spent = spent.plus(None, 1, 0.01)
+    assert Budget.parse("5usd").is_spent(spent)
+    assert Budget.parse("1ktok").is_spent(spent)
+    assert not Budget.parse("1001tok").is_spent(spent)
+    assert not Budget("nothing").is_spent(spent)
+    assert (spent.attempts, spent.unknown_tokens, spent.unknown_cost) == (2, 1, 0)
+
+
+def test_sums_of_two_runs_of_attempts_add_up() -> None:
+    one, other = Spent().plus(1, 2, None), Spent().plus(None, 4, 0.5).plus(3, 0, 0.25)
+    assert one.and_(other) == Spent(tokens=10, cost_usd=0.75, attempts=3, unknown_tokens=1, unknown_cost=1)
+    assert Spent().and_(other) == other
 
 
 # -- all founding names together --------------------------------------------------------------------------------

@@ -14,29 +14,17 @@ from typing import Any, TypeVar, assert_never
 
 from wavecrew.errors import IllegalTransitionError
 from wavecrew.models import events as ev
+from wavecrew.models.accounts import Closure, closed, worked
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
-from wavecrew.models.phase_state import AgentInfo, AgentStatus, Closure, LockWait, Merge, PhaseState, Waiver
+from wavecrew.models.phase_state import AFRESH, AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 from wavecrew.models.run_state import ExecutionState
 from wavecrew.models.usage import Spent
 
-__all__ = [
-    "TRANSITIONS",
-    "AgentInfo",
-    "AgentStatus",
-    "ExecutionState",
-    "Gate",
-    "GateStatus",
-    "LockWait",
-    "Merge",
-    "PhaseState",
-    "PhaseStatus",
-    "Waiver",
-    "evolve",
-    "replay",
-]
+__all__ = ["TRANSITIONS", "AgentInfo", "AgentStatus", "ExecutionState", "Gate", "GateStatus", "LockWait", "Merge"]
+__all__ += ["PhaseState", "PhaseStatus", "Waiver", "evolve", "replay"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -90,6 +78,11 @@ class _Fold:
         gates: Mapping[str, Gate] = self.changes.get("gates", self.base.gates)
         return gates
 
+    @property
+    def accounts(self) -> Mapping[str, Closure]:
+        accounts: Mapping[str, Closure] = self.changes.get("accounts", self.base.accounts)
+        return accounts
+
     # -- one event
 
     def apply(self, event: Event) -> None:  # noqa: C901 -- one flat table of all events reads better than two halves
@@ -134,9 +127,8 @@ class _Fold:
                 self.changes["paused_by"] = event.by if isinstance(event, ev.RunPaused) else ""
             case ev.AgentReported() | ev.AgentSilence():
                 self._hear(event)
-            case ev.AccountClosed(account=account):
-                accounts = self.changes.get("accounts", self.base.accounts)
-                self.changes["accounts"] = {**accounts, account: Closure(event.until, event.detail)}
+            case ev.AccountClosed():
+                self.changes["accounts"] = closed(self.accounts, event)
             case ev.BudgetReached(budget=budget):
                 self.changes["budget_reached"] = budget
             case ev.ApprovalAsked() | ev.GateApproved() | ev.GateRejected():
@@ -220,6 +212,7 @@ class _Fold:
             missing_outputs=(),
             unproven=(),
             forbidden=(),
+            budget_reached="",
             gates=answered(self.gates),
             end_time=None,
         )
@@ -242,16 +235,8 @@ class _Fold:
             inputs=event.inputs,
             base=event.base,
             branch=event.branch,
-            silent_since=None,
-            sealed="",
-            changed=(),
-            merge=None,
             started_at=event.at,
-            ended_at=None,
-            retry_at=None,
-            lock_wait=None,
-            undeclared=(),
-            cancelled_by="",
+            **AFRESH,
         )
 
     def _bring_home(self, event: ev.WorkSealed | ev.MergeProposed | ev.MergeRefused) -> None:
@@ -270,9 +255,11 @@ class _Fold:
     def _hear(self, event: ev.AgentReported | ev.AgentSilence) -> None:
         state = self._require_attempt(event, event.phase, event.attempt)
         if isinstance(event, ev.AgentReported):
+            used = (event.input_tokens, event.output_tokens, event.cost_usd)
             spent: Spent = self.changes.get("spent", self.base.spent)
-            self.changes["spent"] = spent.plus(event.input_tokens, event.output_tokens, event.cost_usd)
-            state = replace(state, session=event.session)
+            self.changes["spent"] = spent.plus(*used)
+            session = event.session or state.session
+            state = replace(state, session=session, spent=state.spent.plus(*used), reported=event.attempt)
         else:
             state = replace(state, silent_since=event.since, last_words=event.words)
         self.phases[event.phase] = state
@@ -286,11 +273,13 @@ class _Fold:
             "exit_code": event.exit_code,
             "outputs": event.outputs,
             "commit": event.commit or state.commit,
+            "stalls": state.stalls + (event.cause is Cause.SILENCE),
             "merge": None,
         }
         if event.commit:
             self.changes["result"] = event.commit
         if event.outcome is Outcome.SUCCEEDED:
+            self.changes["accounts"] = worked(self.accounts, state.agent)
             self._set(event.phase, PhaseStatus.COMPLETED, event.at, **result)
             return
         if event.outcome is Outcome.STOPPED:
@@ -325,7 +314,8 @@ class _Fold:
             if state.status is not PhaseStatus.COMPLETED:  # else they are told when it stops being completed
                 self._tell_dependents(phase, +1, at)
         if state.status in (PhaseStatus.COMPLETED, PhaseStatus.FAILED):
-            self._set(phase, PhaseStatus.NOT_STARTED, at, **PhaseState(attempts=state.attempts).fields_but_status())
+            counts = PhaseState(attempts=state.attempts, spent=state.spent, reported=state.reported)
+            self._set(phase, PhaseStatus.NOT_STARTED, at, **counts.fields_but_status())
             if self.open[phase] == 0:
                 self._set(phase, PhaseStatus.QUEUED, at)
         elif state.waiver is None:

@@ -47,3 +47,5 @@ class Cause(StrEnum):
     """The agent itself says that it did not succeed, whatever its exit code."""
     QUOTA = "quota"
     """The account of the agent is used up for now; that is nobody's failure."""
+    SILENCE = "silence"
+    """Nothing was heard of its agent for too long, and it was ended for that."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.events import Cause
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.usage import Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,6 @@ class LockWait:
 
 
 @dataclass(frozen=True, slots=True)
-class Closure:
-    """An account that is used up `until` then (seconds since 1970), and the words in which it was told."""
-
-    until: float
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Merge:
     """Sealed work that is on its way into the result: `commit` is what it would become, put together with `onto`."""
 
@@ -55,8 +48,8 @@ class PhaseState:
     """Where one phase stands. Times are in seconds since 1970.
 
     `attempts` counts all that were started, `failures` only those that use up a retry, `losses` those that died without
-    a result, `conflicts` those whose work did not go together with that of others. `cause` and `detail` tell why the
-    latest attempt did not succeed.
+    a result, `conflicts` those whose work did not go together with that of others, `stalls` those that were ended
+    because nothing was heard of their agent. `cause` and `detail` tell why the latest attempt did not succeed.
     """
 
     status: PhaseStatus = PhaseStatus.NOT_STARTED
@@ -64,6 +57,7 @@ class PhaseState:
     failures: int = 0
     losses: int = 0
     conflicts: int = 0
+    stalls: int = 0
     cause: Cause = Cause.NONE
     detail: str = ""
     exit_code: int | None = None
@@ -95,6 +89,10 @@ class PhaseState:
     """Files that it may have changed without a claim in its latest attempt."""
     session: str = ""
     """By which the conversation of its latest agent can be taken up."""
+    spent: Spent = field(default_factory=Spent)
+    """What the agents of all its attempts have used."""
+    reported: int = 0
+    """The latest attempt whose agent has told what it used."""
     silent_since: float | None = None
     """Since when nothing was heard of its agent."""
     last_words: str = ""
@@ -113,6 +111,14 @@ class PhaseState:
     def satisfied(self) -> bool:
         """Whether dependents may go on."""
         return self.status is PhaseStatus.COMPLETED or self.waiver is not None
+
+
+AFRESH: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
+    **dict.fromkeys(("changed", "undeclared"), ()),
+    **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
+}
+"""What an attempt that starts leaves behind of the one before."""
 
 
 class AgentStatus(StrEnum):

@@ -13,11 +13,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from wavecrew.models.accounts import Closure
 from wavecrew.models.gates import NEEDS_APPROVAL, Gate, GateStatus, behind, over
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
-from wavecrew.models.phase_state import AgentInfo, AgentStatus, Closure, PhaseState
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, PhaseState
 from wavecrew.models.phase_status import PhaseStatus
-from wavecrew.models.usage import Spent
+from wavecrew.models.usage import BUDGET_SPENT, Spent
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,11 @@ class ExecutionState:
     def left_for_approval(self) -> bool:
         """Whether the coordinator left because a gate waits for a person, and it still does."""
         return self.stop_reason.startswith(NEEDS_APPROVAL) and bool(self.needs_you)
+
+    @property
+    def left_for_budget(self) -> bool:
+        """Whether the coordinator left because the budget of the run is spent."""
+        return bool(self.budget_reached) and self.stop_reason.startswith(BUDGET_SPENT)
 
     def rejected(self, phase: str) -> str:
         """The gate that somebody has closed for good before a phase which has not started; empty if there is none."""

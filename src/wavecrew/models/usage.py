@@ -39,6 +39,21 @@ class Spent:
             unknown_cost=self.unknown_cost + (cost_usd is None),
         )
 
+    def and_(self, other: Spent) -> Self:
+        """The sum of both."""
+        return replace(
+            self,
+            tokens=self.tokens + other.tokens,
+            cost_usd=self.cost_usd + other.cost_usd,
+            attempts=self.attempts + other.attempts,
+            unknown_tokens=self.unknown_tokens + other.unknown_tokens,
+            unknown_cost=self.unknown_cost + other.unknown_cost,
+        )
+
+
+BUDGET_SPENT: Final = "its budget of "
+"""How the reason begins for which a run stops when its budget is spent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -52,9 +67,9 @@ class Budget:
     def parse(cls, text: str) -> Self:
         """Read `5usd`, `0.50usd`, `200ktok`, `2Mtok`. Raises InvalidValueError."""
         found = _BUDGET.fullmatch(text.strip())
-        if found is None:
+        if found is None or float(found["amount"]) == 0:
             raise InvalidValueError(f"{text!r} is no budget", fix="write it like 5usd, 200ktok or 2Mtok")
-        amount = float(found["amount"])
+        amount, text = float(found["amount"]), text.strip()
         if found["unit"] == "usd":
             return cls(text, cost_usd=amount)
         return cls(text, tokens=round(amount * _FACTORS[found["unit"]]))

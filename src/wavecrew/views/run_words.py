@@ -59,6 +59,9 @@ _PLAIN: Final = {
     Cause.MERGE: "its work and that of others do not go together",
     Cause.GATE: "the merged tree failed the checks",
     Cause.REJECTED: "somebody rejected its start",
+    Cause.AGENT: "its agent says that it did not succeed",
+    Cause.QUOTA: "the account of its agent is used up",
+    Cause.SILENCE: "nothing was heard of its agent",
 }
 
 
