@@ -10,6 +10,7 @@ agent can add one at any time. The user's own configuration is read (identity, i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -157,12 +158,13 @@ class Git:
         except OSError as error:
             raise GitError(f"{path} cannot be written: {error.strerror}", fix="make the folder writable") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, path)
             mine[path] = descriptor
             yield
         finally:
             mine.pop(path, None)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would not do, should something we started live on
+            with contextlib.suppress(OSError):  # closing would not do, should something we started live on
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def _lock_to_pass(self) -> tuple[int, ...]:
@@ -196,6 +198,13 @@ class Git:
             environment = disarmed_by(entries)
             self._known = files, environment  # one assignment: another thread sees the one or the other
         return environment
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise GitError(f"{path} cannot be locked: {error.strerror}", fix="see whether locks work there") from None
 
 
 # -- the program ------------------------------------------------------------------------------------------------

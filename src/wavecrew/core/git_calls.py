@@ -153,7 +153,8 @@ def failure(verb: str, answer: Answer) -> GitError:
     """What to raise for this answer to `git VERB`."""
     if LOCKED.search(answer.err):
         fix = "wait for the other git; if none is running any more, remove the file"
-        return GitError(f"git {verb}: another git holds a lock: {last_lines(answer.err)}", fix=fix)
+        words = next(line for line in answer.err.splitlines() if LOCKED.search(line))
+        return GitError(f"git {verb}: another git holds a lock: {printable(words)}", fix=fix)
     if answer.code < 0:
         return GitError(f"git {verb} was ended by signal {-answer.code}")
     return GitError(f"git {verb} failed with exit code {answer.code}: {last_lines(answer.err) or 'it said nothing'}")
