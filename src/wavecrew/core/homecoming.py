@@ -264,8 +264,9 @@ class Homecoming:
     async def _propose(self, name: str, state: PhaseState, phase: PhaseInfo, tip: str) -> Proposal:
         """The work and the result, put together. The one that was recorded before a crash is taken again."""
         integration = self._has.integration
+        known = state.merge.commit if state.merge and state.merge.onto == tip else ""
         proposal = await asyncio.to_thread(
-            integration.propose, tip, state.sealed, self._message(phase), trailers=self._trailers(name)
+            integration.propose, tip, state.sealed, self._message(phase), trailers=self._trailers(name), known=known
         )
         if isinstance(proposal, Conflict):
             others = self._who_changed(name, proposal.paths)
@@ -323,8 +324,11 @@ class Homecoming:
         """How the checks fail in the tree of a commit; None when they do not."""
         if not steps:
             return None
-        await asyncio.to_thread(self._has.integration.check_out, self._place(name), commit)
-        result = await self._beside(name, state, f"gate-{commit[:_SHORT]}", steps)
+        folder = self._folder(name) / f"gate-{commit[:_SHORT]}"
+        await self._side.end(folder.parent, but=folder)  # two at once would see each other's files
+        if not self._side.is_at_work(folder):
+            await asyncio.to_thread(self._has.integration.check_out, self._place(name), commit)
+        result = await self._beside(name, state, folder.name, steps)
         if result.cause == STOPPED:
             self._require_going_on(name)
             raise Rest

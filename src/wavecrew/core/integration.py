@@ -19,7 +19,7 @@ from typing import Final
 from wavecrew.core.commits import Contents, closing_commits, seen_from, with_trailers
 from wavecrew.core.git import Git
 from wavecrew.core.sealing import Sealed, Sealer, UnsoundWorkError
-from wavecrew.core.worktree_state import Listed, is_ancestor, listed, private_folder, tip_of
+from wavecrew.core.worktree_state import Listed, is_ancestor, listed, private_folder, remove_locks, tip_of
 from wavecrew.core.worktrees import BRANCHES, Place
 from wavecrew.errors import GitError
 
@@ -77,7 +77,7 @@ class Integration:
             if tip and tip != start:
                 raise GitError(f"{self.ref} is there already, at {tip[:12]}", fix="go on with it, or start a new run")
             if not tip:
-                self._git.run("update-ref", "--no-deref", "-m", "wavecrew: begin", self.ref, start, "")
+                self._move("wavecrew: begin", start, "")
         return start
 
     def tip(self) -> str:
@@ -92,7 +92,20 @@ class Integration:
             tip = self.tip()
             if tip != old:
                 raise GitError(f"the result has moved from {old[:12]} to {tip[:12]}", fix="propose it again")
-            self._git.run("update-ref", "--no-deref", "-m", "wavecrew: advance", self.ref, new, old)
+            self._move("wavecrew: advance", new, old)
+
+    def _move(self, why: str, new: str, old: str) -> None:
+        """Move the branch in one step. Whoever of ours writes holds `writing`, so a lock that outlasts all tries was
+        left by a git that was killed."""
+        words = ("update-ref", "--no-deref", "-m", why, self.ref, new, old)
+        try:
+            self._git.run(*words)
+        except GitError:
+            lock = self._git.common / f"{self.ref}.lock"
+            if not lock.exists():
+                raise
+            lock.unlink(missing_ok=True)
+            self._git.run(*words)
 
     # -- what stands in a worktree ------------------------------------------------------------------------------
 
@@ -127,7 +140,7 @@ class Integration:
     def check_out(self, place: Place, commit: str) -> None:
         """Show a commit in the worktree of a sealed attempt, for checks. Its branch and ignored files stay; what
         earlier checks left there goes. Raises GitError when the work is not sealed."""
-        private_folder(self._git, place.folder)
+        remove_locks(self._git, place.ref, private_folder(self._git, place.folder))
         if not self._sealer.is_closing(tip_of(self._git, place.ref), place):
             raise GitError(f"the work on {place.branch} is not sealed", fix="seal it first")
         on = self._git.text("symbolic-ref", "--quiet", "HEAD", cwd=place.folder, accept=(0, 1))
@@ -142,13 +155,22 @@ class Integration:
     # -- merging ------------------------------------------------------------------------------------------------
 
     def propose(
-        self, tip: str, sealed_commit: str, message: str, trailers: Mapping[str, str] | None = None
+        self,
+        tip: str,
+        sealed_commit: str,
+        message: str,
+        trailers: Mapping[str, str] | None = None,
+        *,
+        known: str = "",
     ) -> Proposal | Conflict:
-        """The commit that joins sealed work to the result at `tip`, or why there is none. Nothing is moved."""
+        """The commit that joins sealed work to the result at `tip`, or why there is none. Nothing is moved. `known` is
+        one that was proposed before: it is taken again if it joins these two."""
         if is_ancestor(self._git, tip, sealed_commit):
             return Proposal(sealed_commit, fast_forward=True, tree_is_new=False)
         if is_ancestor(self._git, sealed_commit, tip):
             return Proposal(tip, fast_forward=True, tree_is_new=self._tree(tip) != self._tree(sealed_commit))
+        if known and self._parents(known) == [tip, sealed_commit]:
+            return Proposal(known, fast_forward=False, tree_is_new=self._tree(known) != self._tree(sealed_commit))
         merged = self._merge(tip, sealed_commit)
         if isinstance(merged, Conflict):
             return merged
@@ -176,6 +198,10 @@ class Integration:
                 told.append(words.strip())
             rest = rest[count + 3 :]
         return Conflict(tuple(dict.fromkeys(seen_from(self._prefix, path) for path in paths)), "\n".join(told))
+
+    def _parents(self, commit: str) -> list[str]:
+        """The parents of a commit; none where the repository does not have it any more."""
+        return self._git.text("rev-parse", "--quiet", f"{commit}^@", accept=(0, 1, 128)).split()
 
     def _tree(self, commit: str) -> str:
         return self._git.text("rev-parse", "--verify", f"{commit}^{{tree}}")

@@ -34,7 +34,15 @@ from wavecrew.core.commits import (
     with_trailers,
 )
 from wavecrew.core.git import Git
-from wavecrew.core.worktree_state import STEPS, half_done, is_ancestor, private_folder, show_hidden, tip_of
+from wavecrew.core.worktree_state import (
+    STEPS,
+    half_done,
+    is_ancestor,
+    private_folder,
+    remove_locks,
+    show_hidden,
+    tip_of,
+)
 from wavecrew.core.worktrees import Place
 from wavecrew.errors import GitError
 from wavecrew.models.resources import Resource, ResourceKind, literal_prefix, parse_resource
@@ -245,14 +253,12 @@ def _marks(place: Place) -> dict[str, str]:
 
 
 def _private(git: Git, place: Place) -> Path:
-    """Git's own folder of the worktree, freed from the locks of the attempt's own git calls that were killed: all its
-    processes have ended, so nobody holds them."""
+    """Git's own folder of the worktree, freed from locks: all processes of the attempt have ended."""
     try:
         private = private_folder(git, place.folder)
     except GitError as error:
         raise UnsoundWorkError(error.reason, fix=error.fix) from None
-    for lock in (private / "index.lock", private / "HEAD.lock", git.common / f"{place.ref}.lock"):
-        lock.unlink(missing_ok=True)
+    remove_locks(git, place.ref, private)
     return private
 
 

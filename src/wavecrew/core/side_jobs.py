@@ -66,15 +66,23 @@ class SideJobs:
         finally:
             del self._waiting[folder]
 
-    async def end(self, beside: Path) -> None:
-        """End what an earlier coordinator has left at work beside an attempt, and wait until it is gone."""
-        for job in beside.glob("*/job.json"):
-            folder = job.parent
-            if folder not in self._waiting and fate_of(folder) is Fate.ALIVE:
+    def is_at_work(self, folder: Path) -> bool:
+        """Whether this job is being carried out, by whoever began it."""
+        return (folder / "job.json").exists() and fate_of(folder) is Fate.ALIVE
+
+    async def end(self, beside: Path, *, but: Path | None = None) -> None:
+        """End what an earlier coordinator has left at work beside an attempt, `but` this job, and wait until it is
+        gone."""
+        made = {file.parent for file in (*beside.glob("*/env.json"), *beside.glob("*/job.json"))}
+        for folder in made - self._waiting.keys() - {but}:
+            if fate_of(folder) is Fate.ALIVE:
                 over = asyncio.create_task(self._carried_out(folder, fresh=False))
                 await asyncio.sleep(0)  # it is watched now
                 self._supervisor.stop(folder)
                 await over
+            if fate_of(folder) is Fate.LOST:
+                while not await sweep(folder):
+                    await asyncio.sleep(_SWEEP_AGAIN_SECONDS)
 
     def has_ended(self, folder: Path) -> bool:
         """Tell of the end of something. Whether it was one of these jobs."""

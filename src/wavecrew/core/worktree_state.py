@@ -3,7 +3,7 @@
 What it does: lists worktrees, proves that a folder is still the worktree that git knows there, and looks whether it
 holds anything that is on no branch.
 What it does not know: attempts, and what is done about what it finds. It changes nothing but flags in the index of a
-worktree that would hide changes.
+worktree that would hide changes, and removes locks that nobody holds.
 """
 
 from __future__ import annotations
@@ -74,6 +74,14 @@ def private_folder(git: Git, folder: Path) -> Path:
     if not ours:
         raise GitError(f"{folder} belongs to another repository now", fix="look at it: its files are still there")
     return private
+
+
+def remove_locks(git: Git, ref: str, private: Path | None = None) -> None:
+    """Remove the locks that a killed git has left on a branch and in git's own folder of its worktree. Nobody may be
+    at work there any more."""
+    inner = (private / "index.lock", private / "HEAD.lock") if private is not None else ()
+    for lock in (git.common / f"{ref}.lock", *inner):
+        lock.unlink(missing_ok=True)
 
 
 def half_done(private: Path) -> str:

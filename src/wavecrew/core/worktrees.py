@@ -22,7 +22,7 @@ from typing import Final
 
 from wavecrew.core.attempts import slug_of
 from wavecrew.core.git import Git
-from wavecrew.core.worktree_state import Listed, holds_work, is_ancestor, listed, tip_of
+from wavecrew.core.worktree_state import Listed, holds_work, is_ancestor, listed, remove_locks, tip_of
 from wavecrew.errors import GitError
 
 BRANCHES: Final = "refs/heads/"
@@ -119,6 +119,7 @@ class Worktrees:
             if (entry.branch, entry.head) == (place.ref, base) and not holds_work(self._git, place.folder):
                 return True
             raise GitError(f"{place.folder} holds work of an attempt", fix="start the phase with another attempt")
+        remove_locks(self._git, place.ref)  # nobody but a git that was killed has been at this branch
         self._clear(place, base, entry)
         tip = tip_of(self._git, place.ref)
         self._require_part_of(base, tip, place.branch)
@@ -179,6 +180,7 @@ class Worktrees:
 
         Nobody may be at work there any more, or just opening it. Raises GitError when git or the disk refuse.
         """
+        remove_locks(self._git, place.ref)
         return self._remove(place.folder)
 
     def tidy(self) -> None:
