@@ -16,16 +16,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from wavecrew.core.attempts import Fate, fate_of, read_result, write_job
+from wavecrew.core.attempts import Fate, Result, fate_of, read_result, write_job
 from wavecrew.core.care import Care
 from wavecrew.core.homecoming import Homecoming, Rest
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.ledger import Ledger
 from wavecrew.core.lock_queue import LockQueue
 from wavecrew.core.supervisor import Supervisor, sweep
-from wavecrew.core.verdicts import Judge, cancelled
+from wavecrew.core.verdicts import Judge, cancelled, closure, reported
+from wavecrew.core.watch import Watch
 from wavecrew.errors import GitError, StoreError
 from wavecrew.models import events as ev
+from wavecrew.models.agent_report import Judgement
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
 
@@ -35,7 +37,7 @@ _SWEEP_AGAIN_SECONDS: Final = 1.0
 class Crew:
     """The open attempts of one coordinator. `home` is there when they work in worktrees, else `care` looks after the
     shared folder. `post` wakes the engine: with the folder of an attempt that is to be judged, with an error that ends
-    it, or with nothing. `stopping` tells whether agents are to end."""
+    it, or with nothing. `stopping` tells whether agents are to end. `watch` hears what agents say."""
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Crew:
         supervisor: Supervisor,
         post: Callable[[Path | Exception | None], None],
         stopping: Callable[[], bool],
+        watch: Watch | None = None,
     ) -> None:
         self._ledger = ledger
         self._jobs = jobs
@@ -59,6 +62,9 @@ class Crew:
         self._supervisor = supervisor
         self._post = post
         self._stopping = stopping
+        self._watch = watch or Watch()
+        self._silent: dict[Path, str] = {}
+        """Why attempts are being ended of whose agents nothing was heard."""
         self._phase_of: dict[Path, str] = {}
         self._errands: dict[Path, asyncio.Task[None]] = {}
         self._resting: set[str] = set()
@@ -100,6 +106,7 @@ class Crew:
                 write_job(one.folder, one.job)
                 self._care.before_start(self._jobs.state_folder, self._jobs.run, one)
                 self._supervisor.start(one.folder)
+                self._listen_to(one.folder)
             except (OSError, ValueError) as error:  # ValueError: text that no encoding can hold
                 ended = self._not_started(one.folder, error)
                 with contextlib.suppress(OSError):
@@ -112,6 +119,11 @@ class Crew:
             fate_of(folder)  # removes its environment, and nothing can start it late
         name = self._phase_of.pop(folder)
         return self._end(name, Outcome.FAILED, Cause.START, f"it could not be started: {error}")
+
+    def _listen_to(self, folder: Path) -> None:
+        found = self._state.phase_states[name := self._phase_of[folder]]
+        since = self._ledger.clock() if found.started_at is None else found.started_at
+        self._watch.open(folder, name, self._jobs.agents.get(found.agent), since)
 
     # -- attempts in worktrees
 
@@ -142,6 +154,7 @@ class Crew:
                 return
             write_job(one.folder, one.job)
             self._supervisor.start(one.folder)
+            self._listen_to(one.folder)
         except (OSError, ValueError, GitError) as error:
             await home.leave(self._not_started(one.folder, error))
 
@@ -168,6 +181,10 @@ class Crew:
             event = await self._judge(folder, name)
             if event is None:
                 continue
+            self._watch.drop(folder)
+            self._silent.pop(folder, None)
+            if closed := closure(self._state, event):
+                self._ledger.stage(*closed)
             event = self._unless_broken(cancelled(event, self._state.phase_states[name].cancelled_by))
             if self._home is not None:
                 good = event.outcome is Outcome.SUCCEEDED
@@ -197,10 +214,28 @@ class Crew:
         except StoreError as error:
             return self._end(name, Outcome.FAILED, Cause.LOST, error.reason) if await self._swept(folder) else None
         if result is not None:
-            return self._judge_of.result(self._state, name, result, self._ledger.clock(), in_place=self._home is None)
+            told, silent, in_place = (
+                await self._told(folder, name, result),
+                self._silent.get(folder, ""),
+                not self._home,
+            )
+            now = self._ledger.clock()
+            return self._judge_of.result(self._state, name, result, now, in_place=in_place, told=told, silent=silent)
         if not await self._swept(folder):
             return None
+        await self._told(folder, name, None)
         return self._end(name, Outcome.LOST, Cause.LOST, "it died without leaving a result")
+
+    async def _told(self, folder: Path, name: str, result: Result | None) -> Judgement | None:
+        """Hear an agent out, and keep what it tells of its work. Gives how that and its exit code are judged."""
+        for _ in self._watch.rest(folder):
+            await asyncio.sleep(0)
+        told = self._watch.told(folder, result)
+        if told is None:
+            return None
+        if told.judgement is not None or result is None:
+            self._ledger.stage(*reported(self._state, name, told.report, self._ledger.clock()))
+        return told.judgement
 
     async def _swept(self, folder: Path) -> bool:
         if await sweep(folder):
@@ -225,6 +260,11 @@ class Crew:
             self._resting.discard(name)
             self._send(folder, self._bring_home(self._home, folder, None))
 
+    def end_silent(self, folder: Path, why: str) -> None:
+        """End an agent of which nothing is heard, and judge it by that."""
+        self._silent[folder] = why
+        self.stop(folder)
+
     def is_open(self, folder: Path) -> bool:
         """Whether the end of an attempt is still to come, as far as this coordinator goes."""
         return folder in self._phase_of and self._phase_of[folder] not in self._resting
@@ -247,13 +287,19 @@ class Crew:
             attempt = self._state.phase_states[name].attempts
             folder = self._jobs.folder(name, attempt)
             self._phase_of[folder] = name
+            self._listen_to(folder)
             if fate_of(folder) is Fate.ALIVE:
                 self._adopt(folder)
                 adopted.append(ev.AttemptAdopted(at=self._ledger.clock(), phase=name, attempt=attempt))
             else:
                 over.append(folder)
-        if self._home is not None:
-            for name in self._home.standing():
-                folder = self._jobs.folder(name, self._state.phase_states[name].attempts)
-                self._send(folder, self._home.clear_up(name))
+        self.clear_up()
         return adopted, over
+
+    def clear_up(self) -> None:
+        """Clear up after attempts that came home, where somebody died before that or it has failed."""
+        home = self._home
+        for name in home.standing() if home is not None else ():
+            folder = self._jobs.folder(name, self._state.phase_states[name].attempts)
+            if home is not None and folder not in self._errands:
+                self._send(folder, home.clear_up(name))

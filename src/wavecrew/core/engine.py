@@ -195,11 +195,15 @@ class Engine:
     # -- the loop
 
     async def _loop(self) -> None:
+        cleared_up = False
         while True:
             self._take_wishes()
             decision = Decision() if self._is_closing else self._decide()
             if self._perform(decision):
                 continue
+            if decision.finished and not cleared_up:
+                self._crew.clear_up()
+                cleared_up = True
             if self._crew.is_busy and (decision.finished or decision.unattended):
                 await self._next_message(decision.wake_at)  # somebody is clearing up
                 continue

@@ -117,9 +117,7 @@ class Homecoming:
 
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """From git alone: the outputs of completed phases that are not in the result, and the phases whose commit is
-        not. Nobody is at work any more, so what could not be cleared up before is cleared up now."""
-        for name in self.standing():
-            await self.clear_up(name)
+        not. Nobody is at work any more, so half a worktree is nobody's."""
         with contextlib.suppress(GitError):
             await asyncio.to_thread(self._has.worktrees.tidy)
         proof = await asyncio.to_thread(prove, self._has.integration, self._state)
@@ -174,11 +172,10 @@ class Homecoming:
         """Run the teardown, and with `go` remove the worktree if all that is in it is on its branch."""
         steps = command_steps(JobStepKind.TEARDOWN, self._has.teardown)
         place = self._place(name)
-        if steps and place.folder.exists():
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, GitError):  # tried again at the end of the run, if its work came home
+            if steps and place.folder.exists():
                 await self._beside(name, state, "teardown", steps)
-        if go:
-            with contextlib.suppress(GitError):
+            if go:
                 await asyncio.to_thread(self._close, place, state.sealed)
 
     def _close(self, place: Place, sealed: str) -> None:

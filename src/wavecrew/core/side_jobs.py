@@ -35,7 +35,7 @@ class SideJobs:
         for _ in range(_TRIES):
             fresh = self._make_room(folder)
             if fresh:
-                write_job(folder, job)
+                _write(folder, job)
             if fresh or fate_of(folder) is Fate.ALIVE:
                 await self._carried_out(folder, fresh=fresh)
             result = _result(folder)
@@ -98,6 +98,15 @@ class SideJobs:
         for folder in self._waiting:
             if folder.parent == beside:
                 self._supervisor.stop(folder)
+
+
+def _write(folder: Path, job: Job) -> None:
+    """All of a job or nothing of it: half of it would keep the environment on the disk."""
+    try:
+        write_job(folder, job)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _result(folder: Path) -> Result | None:
