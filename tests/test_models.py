@@ -43,7 +43,7 @@ from wavecrew.errors import (
 )
 from wavecrew.models import events as ev
 from wavecrew.models.accounts import Closure
-from wavecrew.models.events import EVENT_TYPES, Cause, Event, Outcome, from_record, to_record
+from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import AgentStatus, LockWait, Merge, PhaseState, Waiver, evolve, replay
 from wavecrew.models.gates import Gate, GateStatus, behind, over, phase_gate, wave_gate
 from wavecrew.models.invocation import Invocation, JobStep, JobStepKind
@@ -52,6 +52,7 @@ from wavecrew.models.phase_status import TRANSITIONS
 from wavecrew.models.plan import digest_of
 from wavecrew.models.records import plain, rebuild
 from wavecrew.models.resources import Claim, parse_resource
+from wavecrew.models.stored_events import EVENT_TYPES, from_record, to_record
 from wavecrew.models.usage import Budget, Spent
 
 S = PhaseStatus

@@ -38,9 +38,10 @@ from run_stories import (
     wait,
 )
 from wavecrew.models import events as ev
-from wavecrew.models.events import Cause, Event, Outcome, from_record
+from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, evolve, replay
 from wavecrew.models.parallel_execution import PhaseInfo
+from wavecrew.models.stored_events import from_record
 from wavecrew.views.run_history import History
 from wavecrew.views.run_jsonl import json_lines
 from wavecrew.views.run_live import LiveView

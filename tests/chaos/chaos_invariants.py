@@ -17,10 +17,11 @@ from pathlib import Path
 from chaos_world import RUN, World, until
 
 from wavecrew.models import events as ev
-from wavecrew.models.events import Event, Outcome, from_record
+from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, evolve
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.resources import Claim, Resource, ResourceKind
+from wavecrew.models.stored_events import from_record
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sandbox import PATIENCE, Sandbox, phase, wait_for
 
-from wavecrew.models.events import from_record
 from wavecrew.models.execution_state import replay
+from wavecrew.models.stored_events import from_record
 
 _PUBLISHED = {"run", "status", "phases"}
 _PUBLISHED_OF_PHASES = {"id", "status", "reason", "attempts"}

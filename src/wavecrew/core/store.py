@@ -24,7 +24,8 @@ from typing import Any, Final
 
 from wavecrew.core.file_system import file_system_of, is_network
 from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, StoreError
-from wavecrew.models.events import EVENT_VERSION, Event, from_record, to_record
+from wavecrew.models.events import Event
+from wavecrew.models.stored_events import EVENT_VERSION, from_record, to_record
 
 STATE_FOLDER: Final = ".wavecrew"
 _APPLICATION_ID: Final = 0x57435257  # "WCRW", so that a foreign database is recognised

@@ -1,8 +1,8 @@
 """Every fact that a run can record, defined once.
 
-What it does: lists the events as one closed set of values and gives each its stored form. Events are in the past
-tense; what they do to the state is told in `execution_state`.
-What it does not know: where events are kept, and the output of agents (that goes to log files and is no event).
+What it does: lists the events as one closed set of values. Events are in the past tense; what they do to the state is
+told in `execution_state`.
+What it does not know: their stored form, where they are kept, and the output of agents, which goes to log files.
 Stored names stay readable for ever: a field is only ever added, with a default, and a changed meaning gets a new name.
 """
 
@@ -10,15 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, TypeAlias
 
-from wavecrew.errors import InvalidValueError
 from wavecrew.models.outcomes import Cause as Cause
 from wavecrew.models.outcomes import Outcome as Outcome
 from wavecrew.models.parallel_execution import PhaseInfo
-from wavecrew.models.records import plain, rebuild
-
-EVENT_VERSION: Final = 1  # of the stored form as a whole; a store that holds a newer one is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +260,23 @@ class AgentSilence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteJudged:
+    """An agent asked before a write, and was refused, had to wait, or was given locks that it had not declared."""
+
+    at: float
+    phase: str
+    attempt: int
+    tool: str
+    paths: tuple[str, ...]
+    allowed: bool
+    claimed: tuple[str, ...] = ()
+    waited: float = 0.0
+    holder: str = ""
+    reason: str = ""
+    """What the agent was told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountClosed:
     """An account is used up: nothing new starts on it until a moment in time. It opens by itself then."""
 
@@ -371,6 +384,7 @@ Event: TypeAlias = (
     | RunContinued
     | AgentReported
     | AgentSilence
+    | WriteJudged
     | AccountClosed
     | BudgetReached
     | ApprovalAsked
@@ -381,20 +395,3 @@ Event: TypeAlias = (
     | RunStopped
     | RunFinished
 )
-
-EVENT_TYPES: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
-
-
-def to_record(event: Event) -> dict[str, Any]:
-    """The stored form of an event: its kind beside its fields, ready for JSON."""
-    return {"kind": type(event).__name__, **plain(event)}
-
-
-def from_record(record: Mapping[str, Any]) -> Event:
-    """The event of a stored form. Raises InvalidValueError for an unknown kind or fields that do not fit."""
-    kind = EVENT_TYPES.get(str(record.get("kind")))
-    if kind is None:
-        raise InvalidValueError(
-            f"unknown event {record.get('kind')!r}", fix="a newer wavecrew may have written it: upgrade"
-        )
-    return rebuild(kind, {name: value for name, value in record.items() if name != "kind"})

@@ -104,7 +104,7 @@ class _Fold:
                 self.phases[phase] = replace(self.phases[phase], lock_wait=wait)
             case ev.AttemptStarted():
                 self._start_attempt(event)
-            case ev.AttemptAdopted(phase=phase, attempt=attempt):
+            case ev.AttemptAdopted(phase=phase, attempt=attempt) | ev.WriteJudged(phase=phase, attempt=attempt):
                 self._require_attempt(event, phase, attempt)
             case ev.AttemptCancelled(phase=phase, by=by):
                 self.phases[phase] = replace(self._require_attempt(event, phase, event.attempt), cancelled_by=by)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wavecrew.models.events import Event, to_record
+from wavecrew.models.events import Event
+from wavecrew.models.stored_events import to_record
 from wavecrew.views.terminal_text import safe_json
 
 
