@@ -38,6 +38,7 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         agents=load_agents(),
         keys=ResourceKeys(workspace.folder),
         default_agent=config.agent,
+        fallback_agent=config.fallback_agent or "",
         command=config.command,
         prompt_by_file=config.command_prompt == "file",
         model=config.model or "",
@@ -80,6 +81,7 @@ def policy_for(graph: DependencyGraph, config: ParallelExecutionConfig, jobs: Jo
         gate=config.gate,
         attended=attended,
         fail_fast=config.fail_fast,
+        agents={name: jobs.agents_for(phase) for name, phase in graph.nodes.items()},
     )
 
 

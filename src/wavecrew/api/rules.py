@@ -11,10 +11,12 @@ from typing import Any
 
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.care import AuditPolicy, Care
+from wavecrew.core.oversight import OversightRules
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.verdicts import RetryRules
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.resources import Claim
+from wavecrew.models.usage import Budget
 
 
 def retry_rules(config: ParallelExecutionConfig) -> RetryRules:
@@ -25,7 +27,14 @@ def retry_rules(config: ParallelExecutionConfig) -> RetryRules:
         config.lock_timeout_seconds,
         max(1, config.conflict_retry_attempts),
         config.conflict_retry_attempts,
+        restarts_silent=config.stall == "restart",
     )
+
+
+def oversight_rules(config: ParallelExecutionConfig) -> OversightRules:
+    """What is done about agents that fall silent, and what the run may use."""
+    budget = Budget.parse(config.budget) if config.budget else None
+    return OversightRules(config.silent_after_seconds, config.stall, budget, config.budget_hard)
 
 
 def care_for(keys: ResourceKeys, claims: Mapping[str, tuple[Claim, ...]], config: ParallelExecutionConfig) -> Care:

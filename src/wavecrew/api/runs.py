@@ -22,7 +22,7 @@ from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for
-from wavecrew.api.rules import care_for, retry_rules
+from wavecrew.api.rules import care_for, oversight_rules, retry_rules
 from wavecrew.api.selection import select
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
@@ -172,6 +172,7 @@ class PreparedRun:
                 care=care_for(self.jobs.keys, self.policy.claims, self.config),
                 isolation=isolation_of(state, self.workspace.folder, self.config, documents_of(self.request.plan)),
                 has_room=partial(has_room, self.config.min_free_memory, self.config.max_load),
+                oversight=oversight_rules(self.config),
                 observe=observe,
                 opening=partial(go_on, self.request.plan, self.reader) if self.taken_up else lambda state: (),
                 inputs=self.reader.inputs,

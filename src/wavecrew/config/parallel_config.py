@@ -8,6 +8,7 @@ What it does not know: files, variables and flags (`sources` reads them), and wh
 # ruff: noqa: E501 -- all that is said about a setting stands on its line
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from functools import cache
@@ -60,6 +61,13 @@ def _command_line(value: str) -> str:
     return value
 
 
+def _budget(value: str) -> str:
+    """A budget as it was written; `models.usage` reads it. None of nothing."""
+    if not re.fullmatch(r"\d+(\.\d+)? ?(usd|[kMG]?tok)", value, re.ASCII) or not re.search(r"[1-9]", value):
+        raise ValueError("no amount of money or tokens")
+    return value
+
+
 def _told(*, flag: str = "", form: str = "") -> dict[str, Any]:
     """How a setting is spelt on the command line, and how its values are called, where that cannot be derived."""
     return {key: value for key, value in (("flag", flag), ("form", form)) if value}
@@ -76,6 +84,7 @@ Arguments = Annotated[tuple[Annotated[str, Strict()], ...], AfterValidator(_no_n
 Names = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...]
 
 
+Amount = Annotated[str, Strict(), AfterValidator(_budget)]
 CommandLines = tuple[Annotated[str, Strict(), AfterValidator(_command_line)], ...]
 Person = Annotated[str, Strict(), StringConstraints(pattern=r"^[^<>\s]([^<>\r\n\x00]*[^<>\s])? <[^<>\s\x00]+>$")]
 
@@ -94,6 +103,7 @@ class ParallelExecutionConfig(BaseModel):
 
     plan: Text = Field(default="plan", description="Folder or file that holds the plan.", json_schema_extra=_told(flag="PLAN", form="a path"))
     agent: Name = Field(default="runbook", description="Name of the agent that works on a phase which names none itself.", json_schema_extra=_told(form="a name of letters, digits, dots and dashes"))
+    fallback_agent: Name | None = Field(default=None, description="Agent that works on a phase while the account of its own agent is used up, if it can; none waits.", json_schema_extra=_told(form="a name of letters, digits, dots and dashes"))
     command: Arguments = Field(default=(), description="Program and arguments that the agent named command runs.", json_schema_extra=_told(form="a list of a program and its arguments"))
     command_prompt: Literal["stdin", "file"] = Field(default="stdin", description="How that program gets the task: on standard input, or in a file that {prompt_file} in command stands for.")
     model: Text | None = Field(default=None, description="Model that agents with a choice of models use, as their program calls it; none leaves the choice to the program.", json_schema_extra=_told(form="the name of a model"))
@@ -102,6 +112,10 @@ class ParallelExecutionConfig(BaseModel):
     retries: Whole = Field(default=0, ge=0, le=100, description="Further attempts after a failed one.")
     retry_delay_seconds: Number = Field(default=0, ge=0, le=_DAY, description="Pause before such an attempt, in seconds.")
     grace_seconds: Number = Field(default=10, ge=0, le=3600, description="Time that an agent has to end by itself between TERM and KILL, in seconds.", json_schema_extra=_told(flag="--grace"))
+    budget: Amount | None = Field(default=None, description="What a run may use: money or tokens, counted as its agents tell. Nothing new starts once it is spent; none sets no limit.", json_schema_extra=_told(form="like 5usd, 200ktok or 2Mtok"))
+    budget_hard: Switch = Field(default=False, description="Whether a spent budget also ends the agents that are at work.")
+    silent_after_seconds: Limit = Field(default=60, description="Time after which an agent of which nothing was heard is named, in seconds; none does not look.")
+    stall: Literal["tell", "restart", "fail"] = Field(default="tell", description="What becomes of such an agent: it is only named; it is ended and its phase tried again, twice at most and without costing a retry; or its phase fails.")
     fail_fast: Switch = Field(default=False, description="Whether the first failed phase keeps all others from starting.")
     gate: Literal["none", "wave", "phase"] = Field(default="none", description="Before what a person has to agree: each wave but the first, which then also waits for the end of the one before it; each phase; or nothing.")
     min_free_memory: Whole = Field(default=256, ge=0, le=16_777_216, description="Memory that must be free before another agent starts beside those at work, in MiB.")

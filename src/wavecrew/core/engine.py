@@ -28,18 +28,21 @@ from wavecrew.core.homecoming import Homecoming, Isolation
 from wavecrew.core.jobs import Desk, JobMaker, Prepared
 from wavecrew.core.ledger import Ledger, Observer
 from wavecrew.core.lock_queue import LockQueue, awaited
+from wavecrew.core.oversight import Oversight, OversightRules
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.scheduler import Decision, Policy, decide
 from wavecrew.core.side_jobs import SideJobs
 from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor
 from wavecrew.core.verdicts import Judge, RetryRules
+from wavecrew.core.watch import Watch
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import IllegalTransitionError, StoreError, UsageError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.parallel_execution import PhaseInfo
+from wavecrew.models.usage import BUDGET_SPENT
 
 _TICKET_POLL_SECONDS: Final = 0.1
 _WISH_POLL_SECONDS: Final = 2.0  # a wish rings; this is for the ring that was missed
@@ -68,6 +71,7 @@ class Engine:
         opening: Callable[[ExecutionState], Sequence[Event]] = lambda state: (),
         inputs: Callable[[ExecutionState, PhaseInfo], Mapping[str, str]] = lambda state, phase: {},
         has_room: Callable[[], bool] = lambda: True,
+        oversight: OversightRules = OversightRules(),  # noqa: B008 -- it is frozen
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -107,6 +111,15 @@ class Engine:
             supervisor=self._supervisor,
             post=self._inbox.put_nowait,
             stopping=lambda: bool(self._stop_reason),
+            watch=(watch := Watch(oversight.silent_after)),
+        )
+        self._oversight = Oversight(
+            oversight,
+            ledger=self._ledger,
+            watch=watch,
+            at_work=lambda: self._crew.at_work,
+            end_silent=self._crew.end_silent,
+            end_all=lambda: self._end(self._crew.at_work, checks=False),
         )
         self._is_leaving = False
         """Whether work on its way home shall wait for the next coordinator."""
@@ -198,6 +211,7 @@ class Engine:
         cleared_up = False
         while True:
             self._take_wishes()
+            self._oversight.look()
             decision = Decision() if self._is_closing else self._decide()
             if self._perform(decision):
                 continue
@@ -215,6 +229,10 @@ class Engine:
                 reason = f"needs approval: {', '.join(self.state.needs_you)}"
                 self._ledger.record(ev.RunStopped(at=self._clock(), reason=reason))
                 return
+            if decision.spent and not self._crew.is_busy:
+                budget = self.state.budget_reached
+                self._ledger.record(ev.RunStopped(at=self._clock(), reason=f"{BUDGET_SPENT}{budget} is spent"))
+                return
             if decision.finished:  # whatever still stands in the queue of the lock table will not be started
                 await self._finish()
                 return
@@ -226,10 +244,14 @@ class Engine:
         return bool(self._is_leaving or self.state.forbidden)
 
     def _decide(self) -> Decision:
+        now = self._clock()
+        for name in self._locks.waiting | self._locks.granted:
+            if self.state.budget_reached or self._policy.agent_for(self.state, name, now) is None:
+                self._locks.leave(name)  # who cannot start is in nobody's way
         return decide(
             self.state,
             self._policy,
-            self._clock(),
+            now,
             elsewhere=self._locks.waiting,
             granted=self._locks.granted,
             room=not self.state.queued or self._has_room(),
@@ -289,7 +311,8 @@ class Engine:
         slot = next(number for number in range(1, len(taken) + 2) if number not in taken)
         desk = self._home.desk(name, state.attempts + 1, slot) if self._home else Desk(self._jobs.workspace, slot)
         inputs = self._inputs(self.state, phase)
-        return self._jobs.prepare(self.state.graph, phase, state.attempts + 1, state.detail, desk, inputs)
+        agent = self._policy.agent_for(self.state, name, self._clock()) or ""
+        return self._jobs.prepare(self.state.graph, phase, state.attempts + 1, state.detail, desk, inputs, agent)
 
     # -- wishes of people
 

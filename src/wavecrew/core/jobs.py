@@ -102,6 +102,8 @@ class JobMaker:
     agents: Mapping[str, Agent]
     keys: ResourceKeys
     default_agent: str
+    fallback_agent: str = ""
+    """The agent that stands in for another one whose account is used up."""
     command: tuple[str, ...] = ()
     prompt_by_file: bool = False
     model: str = ""
@@ -133,6 +135,12 @@ class JobMaker:
                 fix="choose another agent with --agent or in the document; see: wavecrew agents list",
             )
 
+    def agents_for(self, phase: PhaseInfo) -> tuple[str, ...]:
+        """The agents that can work on a phase: its own, then the one that stands in for it, if that can."""
+        own, other = self.agent_of(phase), self.fallback_agent
+        able = other not in ("", own) and other in self.agents and not self.agents[other].problem(phase, self.command)
+        return (own, other) if able else (own,)
+
     def _problem(self, phase: PhaseInfo) -> str:
         name = self.agent_of(phase)
         if name not in self.agents:
@@ -151,9 +159,10 @@ class JobMaker:
         previous_failure: str = "",
         desk: Desk | None = None,
         inputs: Mapping[str, str] = MappingProxyType({}),
+        agent: str = "",
     ) -> Prepared:
-        """Everything about one attempt of a phase. Nothing is written or started."""
-        name = self.agent_of(phase)
+        """Everything about one attempt of a phase, by its own agent or by `agent`. Nothing is written or started."""
+        name = agent or self.agent_of(phase)
         folder = self.folder(phase.id, attempt)
         desk = desk or Desk(self.workspace)
         setup = command_steps(JobStepKind.SETUP, self.setup) if desk.base else ()

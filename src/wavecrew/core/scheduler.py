@@ -1,8 +1,8 @@
 """What to do next: a pure function from the state of a run to the phases that start now.
 
-What it does: applies the gates in order (dependencies, stop, free slot, approval, retry time, wave, locks) to the ready
-phases, the one with the longest remaining chain first. A phase that is held up by a lock reserves what it wants, so
-that no phase behind it can overtake it on the same resource and it cannot starve.
+What it does: applies the gates in order (dependencies, stop, budget, free slot, approval, account, retry time, wave,
+locks) to the ready phases, the one with the longest remaining chain first. A phase that is held up by a lock reserves
+what it wants, so that no phase behind it can overtake it on the same resource and it cannot starve.
 What it does not know: the clock (it is told the time), disks and processes, and whether the machine has room (it is
 told). The lock table has the last word about locks, because other runs and scripts hold some too: what it refused is
 passed in as `elsewhere`, and what it granted after a wait as `granted`.
@@ -27,7 +27,8 @@ class Policy:
     """The rules of a run, worked out once from its plan and its configuration.
 
     `rank` orders the phases, the most urgent first. `claims` are the keys of the locks of each phase. `gate` tells
-    before what a person has to agree, `attended` whether somebody may be there who can.
+    before what a person has to agree, `attended` whether somebody may be there who can. `agents` are the accounts that
+    a phase can be worked on with, the wanted one first; a phase that is not in it needs none.
     """
 
     agent_limit: int
@@ -37,10 +38,27 @@ class Policy:
     gate: Literal["none", "wave", "phase"] = "none"
     attended: bool = True
     fail_fast: bool = False
+    agents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_rank: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_rank", tuple(sorted(self.rank, key=self.rank.__getitem__)))
+
+    def agent_for(self, state: ExecutionState, phase: str, now: float) -> str | None:
+        """The agent that may start on a phase now: the wanted one, or its stand-in while that one's account is closed.
+        Empty where it does not matter, and None while all are closed."""
+        wanted = self.agents.get(phase, ("",))
+        return next((name for name in wanted if opening_of(state, name) <= now), None)
+
+    def opens_at(self, state: ExecutionState, phase: str) -> float:
+        """When the first account opens that a phase can be worked on with."""
+        return min((opening_of(state, name) for name in self.agents.get(phase, ())), default=0.0)
+
+
+def opening_of(state: ExecutionState, account: str) -> float:
+    """When an account opens, or has opened."""
+    found = state.accounts.get(account)
+    return 0.0 if found is None else found.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,8 @@ class LockWish:
 class Decision:
     """What should happen now. `wake_at` is when time alone would change the decision; `finished` means that nothing
     is at work and nothing can ever start. `ask` are gates that somebody must be asked to open; `unattended` means that
-    nothing is at work, only such a gate keeps all from starting, and nobody is there to open it."""
+    nothing is at work, only such a gate keeps all from starting, and nobody can open it; `spent` that nothing is
+    at work, and the budget keeps all from starting."""
 
     start: tuple[str, ...] = ()
     waiting: tuple[LockWish, ...] = ()
@@ -64,6 +83,7 @@ class Decision:
     finished: bool = False
     ask: tuple[str, ...] = ()
     unattended: bool = False
+    spent: bool = False
 
 
 def decide(
@@ -89,6 +109,8 @@ def decide(
     ready = _startable(state)
     if not ready:
         return Decision(finished=not state.running)
+    if state.budget_reached:
+        return Decision(spent=not state.running)
     if state.paused_by:
         return Decision()
     gates = _Gates(state, policy, now)
@@ -162,6 +184,8 @@ class _Gates:
         if wave is None:
             return False
         moment = max(moment, wave)
+        if self._state.accounts and self._policy.agent_for(self._state, name, self._now) is None:
+            moment = max(moment, self._policy.opens_at(self._state, name))
         if moment > self._now:
             self.opens_at = moment if self.opens_at is None else min(self.opens_at, moment)
             return False

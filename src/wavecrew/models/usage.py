@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from wavecrew.errors import InvalidValueError
 
-_BUDGET: Final = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>usd|[kMG]?tok)")
+_BUDGET: Final = re.compile(r"(?P<amount>\d+(?:\.\d+)?) ?(?P<unit>usd|[kMG]?tok)", re.ASCII)
 _FACTORS: Final = {"tok": 1, "ktok": 10**3, "Mtok": 10**6, "Gtok": 10**9}
 
 
