@@ -57,7 +57,6 @@ class GeminiAgent:
             # beyond these it ends with the HTTP status modulo 256
             401 % 256: Ending.LOGGED_OUT,
             403 % 256: Ending.LOGGED_OUT,
-            404 % 256: Ending.WRONG_MODEL,
             429 % 256: Ending.LIMITED,
             500 % 256: Ending.UNREACHABLE,
             502 % 256: Ending.UNREACHABLE,

@@ -25,6 +25,8 @@ _MAX_WORD: Final = 120
 _MOST: Final = 2**53
 
 _CUT: Final = re.compile(rb"\[wavecrew: about \d+ bytes were cut out here\]")
+_COMPLAINT: Final = re.compile(rb"(?:\x1b\[[0-9;]*m)*(?:error|fatal)\b", re.IGNORECASE)
+"""How a program begins to say, outside of its events, that it cannot start."""
 _SEQUENCES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
@@ -161,6 +163,7 @@ class EventReader:
         """Whether something was lost on the way, so that no sum over events is known any more."""
         self._files: dict[str, None] = {}
         self._pending: dict[str, str] = {}
+        self._complaint = ""
 
     def feed(self, line: bytes) -> None:
         """Take one line, with or without its end."""
@@ -168,6 +171,8 @@ class EventReader:
             self.gaps = True
         elif event := event_in(line):
             self.take(event)
+        elif self.ending is Ending.NONE and _COMPLAINT.match(line[:80]):
+            self._complaint = one_line(line[:4096].decode(errors="replace"))
 
     def take(self, event: Event) -> None:
         """Understand one event; each program has its own way."""
@@ -177,7 +182,7 @@ class EventReader:
         """What was told up to now."""
         return AgentReport(
             ending=self.ending,
-            message=self.message,
+            message=self.message or (self._complaint if self.ending is Ending.NONE else ""),
             trouble=self.trouble,
             resets_at=self.resets_at,
             session=self.session,

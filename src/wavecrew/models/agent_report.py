@@ -119,7 +119,8 @@ def judge(report: AgentReport, exit_code: int, meanings: Mapping[int, Ending] | 
     elif report.trouble is not Ending.NONE:
         ending, detail = report.trouble, f"{report.message} ({code})"
     else:
-        ending, detail = meant, f"it ended with {code}, without telling how its work ended"
+        said = f"; its last words: {report.message}" if report.message else ""
+        ending, detail = meant, f"it ended with {code}, without telling how its work ended{said}"
     by_code_alone = report.ending is Ending.DONE or (report.ending is Ending.NONE and exit_code != 0)
     cause = Cause.QUOTA if ending is Ending.LIMITED else Cause.EXIT if by_code_alone else Cause.AGENT
     return Judgement(False, cause, detail, ending, report.resets_at)
