@@ -215,8 +215,8 @@ class Engine:
             decision = Decision() if self._is_closing else self._decide()
             if self._perform(decision):
                 continue
-            if decision.finished and not cleared_up:
-                self._crew.clear_up()
+            if decision.finished and not cleared_up and not self._crew.is_busy:
+                self._crew.clear_up()  # once more, where it has failed
                 cleared_up = True
             if self._crew.is_busy and (decision.finished or decision.unattended):
                 await self._next_message(decision.wake_at)  # somebody is clearing up
