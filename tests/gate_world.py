@@ -32,7 +32,8 @@ class Answer:
 
     @property
     def allowed(self) -> bool:
-        assert (self.code, self.out, self.told) == (ALLOWED, "", "") or self.code != ALLOWED, self
+        if self.code == ALLOWED:
+            assert (self.out, self.told) == ("", "")  # anything else could mean something to an agent
         return self.code == ALLOWED
 
 
@@ -47,7 +48,6 @@ class GateWorld:
         self.run_folder = self.state / "runs" / RUN
         if not self.registry.store.runs():
             self.registry.store.create_run(RUN, at=0.0, plan="plan", digest="")
-        self.epoch = self.registry.store.take_charge(RUN)
         self.decisions: list[Decision] = []
         self.waited: list[Wait] = []
         self.gate = WriteGate(
@@ -55,6 +55,10 @@ class GateWorld:
             self.run_folder,
             **{"on_decision": self.decisions.append, "on_wait": self.waited.append, **options},
         )
+
+    async def open(self) -> None:
+        """Become the coordinator, and open the gate."""
+        await self.gate.start(self.registry.store.take_charge(RUN))
 
     def owner(self, phase: str, attempt: int = 1) -> str:
         return f"{RUN}/{phase}/{attempt}"
@@ -130,7 +134,7 @@ def call(tool: str, arguments: object, cwd: Path, event: str = "PreToolUse") -> 
 async def gate_world(folder: Path, **options: Any) -> AsyncIterator[GateWorld]:
     """A world with its gate open; in the end nobody waits any more."""
     world = GateWorld(folder, **options)
-    await world.gate.start(world.epoch)
+    await world.open()
     try:
         yield world
     finally:

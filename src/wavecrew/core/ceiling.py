@@ -130,6 +130,7 @@ def git_paths(folder: str) -> Iterator[str]:
     if branch.startswith("refs/heads/"):
         for place in (os.path.dirname(branch), f"logs/{os.path.dirname(branch)}"):
             if place.count("/") > place.startswith("logs/") + 1:  # never that of all branches
+                os.makedirs(f"{common}/{place}", exist_ok=True)  # git takes it away when it packs its references
                 yield f"{common}/{place}"
 
 
