@@ -28,7 +28,7 @@ def check(world: GitWorld) -> History | None:
     """What must hold at every moment, also while nobody is in charge, and while agents are at work."""
     history = chaos_invariants.check(world)
     _users_things(world)
-    _branches(world)
+    _branches(world, history)
     if history is not None:
         _conserved(world, history)
         _gated(world, history)
@@ -59,8 +59,11 @@ def _users_things(world: GitWorld) -> None:
     assert not other, f"C4: other files than before: {sorted(other)}"
 
 
-def _branches(world: GitWorld) -> None:
-    """All that was ever seen on a branch of a run stays on one."""
+def _branches(world: GitWorld, history: History | None) -> None:
+    """All that was ever seen on a branch of a run stays on one, and all that was sealed."""
+    for event in () if history is None else history.events:
+        if isinstance(event, ev.WorkSealed):
+            world.seen.setdefault(event.commit, f"sealed work of {event.phase}, attempt {event.attempt}")
     now = {name: at for name, at in world.refs().items() if name.startswith(_BRANCH)}
     world.seen |= {at: name for name, at in now.items()}
     if world.seen:
