@@ -15,7 +15,8 @@ from typing import Final
 
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, one_line, plus, whole
-from wavecrew.models.agent_report import AgentReport, Capabilities, Ending, Known, StreamReader, Usage
+from wavecrew.models.agent_programs import Capabilities
+from wavecrew.models.agent_report import AgentReport, Ending, Known, StreamReader, Usage
 from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
 from wavecrew.models.parallel_execution import PhaseInfo
 
@@ -64,6 +65,7 @@ class ClaudeAgent:
         gate_covers_shell=Known.YES,
         gives_up=Known.YES,
     )
+    environment: Final[Mapping[str, str]] = _ENVIRONMENT
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
     own_paths: Final = ("~/.claude", "~/.claude.json", "~/.cache")
 

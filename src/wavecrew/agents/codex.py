@@ -17,7 +17,8 @@ from typing import Final
 
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of
-from wavecrew.models.agent_report import AgentReport, Capabilities, Ending, Known, StreamReader, Usage
+from wavecrew.models.agent_programs import Capabilities
+from wavecrew.models.agent_report import AgentReport, Ending, Known, StreamReader, Usage
 from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
 from wavecrew.models.parallel_execution import PhaseInfo
 
@@ -56,6 +57,7 @@ class CodexAgent:
         gate_covers_shell=Known.YES,
         gives_up=Known.NO,
     )
+    environment: Final[Mapping[str, str]] = MappingProxyType({})
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
     own_paths: Final = ("~/.codex",)
 

@@ -107,17 +107,22 @@ def agents() -> None:
 @with_globals
 @pass_globals
 def agents_list(settings: Globals) -> int:
-    """List the installed agents."""
+    """List the agents, whether their programs are installed, and what those can do."""
+    from wavecrew.api.agent_programs import look_for, program_of
     from wavecrew.api.plans import load_agents
-    from wavecrew.views.run_words import wrapped
+    from wavecrew.views.agent_text import AgentLine, agents_data, agents_text
 
     known = load_agents()
+    found = look_for(known)
+    programs = {name: program_of(agent) for name, agent in known.items()}
+    lines = [
+        AgentLine(name, agent.summary, found.get(name), program.capabilities if (program := programs[name]) else None)
+        for name, agent in known.items()
+    ]
     if settings.json:
-        echo_json({"agents": [{"name": agent.name, "summary": agent.summary} for agent in known.values()]})
-        return ExitCode.OK
-    width = max(len(name) for name in known)
-    for name, agent in sorted(known.items()):
-        for line in wrapped(f"{name:<{width}}  ", agent.summary.split(" "), 80, between=" "):
+        echo_json(agents_data(lines))
+    else:
+        for line in agents_text(lines):
             echo(line)
     return ExitCode.OK
 
