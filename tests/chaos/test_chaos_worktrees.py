@@ -18,8 +18,8 @@ from test_chaos_failpoints import GOOD_CODES, SLICES, of_slice, traced
 
 from wavecrew.errors import ExitCode
 
-SHARE = 8
-"""The short form tries every eighth of the faults of its third, so that a point of each kind is met each day."""
+SHARE = 16
+"""The short form tries one of sixteen faults of its third."""
 NAMES = [f"{'long' if LONG else f'third {PART}'}-{number}" for number in range(SLICES)]
 Fault = tuple[str, str]
 
@@ -33,13 +33,12 @@ def kinds_of(key: str) -> tuple[str, ...]:
 
 
 def faults_at(keys: Sequence[str]) -> list[Fault]:
-    """All faults of a coordinator, in an order that has nothing to do with where they are. Of the points, the short
-    form takes the first and the last time that each line is passed."""
+    """The faults of a coordinator: at each start of git in the long form, and at the first and the last time that each
+    line is passed, which the other calls have in both forms, because runs in one folder meet all of those."""
     mine = [key for key in keys if key.startswith(("coordinator|", "recovery|")) and not is_inside(key)]
-    if not LONG:
-        last = {key.rpartition("|")[0]: key for key in mine}
-        mine = [key for key in mine if key.endswith("|1") or last[key.rpartition("|")[0]] == key]
-    found = [(key, kind) for key in mine for kind in kinds_of(key)]
+    last = {key.rpartition("|")[0]: key for key in mine}
+    edges = {key for key in mine if key.endswith("|1") or last[key.rpartition("|")[0]] == key}
+    found = [(key, kind) for key in mine if key in edges or (LONG and is_git(key)) for kind in kinds_of(key)]
     return found if LONG else [one for one in found if _lot(one) % PARTS == PART]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from chaos_git_invariants import check_finished
 from chaos_git_world import CONFIG, PLAN, GitWorld, git_world
+from chaos_sizes import LONG
 from chaos_world import Phase, Zygote, until
 
 GATED = CONFIG.replace('sh -c ". $HOME/../gate.sh"', 'sh -c ". $HOME/../slow-gate.sh"')
@@ -57,7 +58,7 @@ LOCKS: list[Callable[[GitWorld], Path]] = [lock_of_result, lock_of_index, lock_o
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("moved", [False, True] if LONG else [False])
 def test_a_git_that_was_killed_with_its_coordinator_leaves_no_lock_for_ever(
     world: GitWorld, lock: Callable[[GitWorld], Path], moved: bool
 ) -> None:

@@ -54,7 +54,7 @@ def test_anything_dies_at_any_instant_in_worktrees(
 ) -> None:
     """Up to three times in a row, so that recoveries die as well."""
     seen: Counter[str] = Counter()
-    for seed in seeds(number, times(12, 500)):
+    for seed in seeds(number, times(8, 500)):
         chance = random.Random(seed)
         with _told(seed), git_world(zygote) as world:
             for _ in range(chance.choice((1, 1, 2, 3))):
@@ -107,7 +107,7 @@ def test_interruptions_at_any_instant_in_worktrees(
     zygote: Zygote, tree: str, number: int, figure: Callable[..., None]
 ) -> None:
     seen: Counter[str] = Counter()
-    for seed in seeds(number, times(6, 200)):
+    for seed in seeds(number, times(10, 200)):
         chance = random.Random(seed)
         with _told(seed), git_world(zygote) as world:
             running = world.start()
