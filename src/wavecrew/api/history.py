@@ -14,6 +14,7 @@ from pathlib import Path
 from wavecrew.core.attempts import attempt_folder, read_progress
 from wavecrew.core.coordinator_lock import is_coordinated
 from wavecrew.core.store import RunRow, Store
+from wavecrew.core.watch import read_activity
 from wavecrew.errors import NotFoundError
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, replay
@@ -51,6 +52,9 @@ def progress_of(state_folder: Path, state: ExecutionState) -> Mapping[str, tuple
         told = read_progress(folder)
         if told is not None:
             found[name] = (told.step, told.of, told.title)
+        heard = read_activity(folder)
+        if told is not None and heard is not None and heard.step == told.step:
+            found[name] = (told.step, told.of, heard.words or told.title)
     return found
 
 

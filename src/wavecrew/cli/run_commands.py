@@ -151,6 +151,8 @@ def exit_code(state: ExecutionState) -> int:
     """What the end of a run means for a script."""
     if state.left_for_approval or (state.forbidden and state.stop_reason):
         return ExitCode.NEEDS_HUMAN
+    if state.left_for_budget:
+        return ExitCode.LIMIT_REACHED
     if state.stop_reason:
         return ExitCode.TERMINATED if state.stop_reason == "SIGTERM" else ExitCode.INTERRUPTED
     if state.lacks_proof:

@@ -165,7 +165,7 @@ class _Plain:
     def tick(self) -> None:
         with self._guard:
             self._silent += 1
-            waits = self._state.running or self._state.paused_by or self._state.needs_you
+            waits = self._state.running or self._state.paused_by or self._state.needs_you or self._state.accounts
             if self._silent >= _PLAIN_SILENCE and waits:
                 self._silent = 0
                 self._print([self._view.beat(self._state, time.time())])

@@ -239,6 +239,7 @@ class Watch:
             return
         report = one.reader.report()
         words = {
+            "step": one.lines.last_agent_step,
             "activity": report.last_activity,
             "input_tokens": report.usage.input,
             "output_tokens": report.usage.output,
@@ -253,9 +254,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What an agent at work does, and has used up to now. None is unknown."""
+    """What an agent at work does, in which step, and what it has used up to now. None is unknown."""
 
     words: str
+    step: int = 1
     tokens: int | None = None
     cost_usd: float | None = None
 
@@ -267,7 +269,7 @@ def read_activity(folder: Path) -> Activity | None:
         used = (found["input_tokens"], found["output_tokens"])
         tokens = None if None in used else sum(map(int, used))
         cost = found["cost_usd"]
-        return Activity(str(found["activity"]), tokens, None if cost is None else float(cost))
+        return Activity(str(found["activity"]), int(found["step"]), tokens, None if cost is None else float(cost))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

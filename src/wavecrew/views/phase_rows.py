@@ -17,11 +17,14 @@ from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
 from wavecrew.models.gates import over
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.usage import Spent
 from wavecrew.views.run_forecast import WaveRules, approved
 from wavecrew.views.run_words import label, reason_of, seconds
+from wavecrew.views.usage_words import held_words, holding, silent_words
 
 Progress = Mapping[str, tuple[int, int, str]]
 """The step at work of running phases: (step, of how many, title)."""
+NOTHING: Final = Spent()
 NO_PROGRESS: Final[Progress] = MappingProxyType({})
 
 
@@ -36,6 +39,8 @@ class Standing(StrEnum):
     """Its agent is done, and its work is on the way into the result."""
     WAITING = "waiting"
     """It is ready but for a lock that somebody holds."""
+    HELD = "held"
+    """It is ready but for the account of its agent, which is used up until a known time."""
     RETRYING = "retrying"
     """It failed and will be tried again by itself at a known time."""
     READY = "ready"
@@ -90,6 +95,15 @@ class PhaseRow:
     """The branch that its work is kept on; empty where all work in one folder."""
     commit: str = ""
     """The commit that brought its work into the result."""
+    silent_since: float | None = None
+    """Since when nothing was heard of its agent."""
+    last_words: str = ""
+    """What a silent agent said last; foreign text."""
+    held_by: str = ""
+    """The account that holds it up."""
+    held_until: float | None = None
+    spent: Spent = NOTHING
+    """What the agents of all its attempts have used."""
     conflict: bool = False
     """Whether its latest attempt failed because its work and that of others do not go together."""
 
@@ -117,6 +131,8 @@ class _Rows:
 
     def row(self, name: str, found: PhaseState) -> PhaseRow:
         standing = self._standing(name, found)
+        held = holding(self.state, name, self.now) if standing is Standing.HELD else None
+        silent = standing is Standing.RUNNING and self.going_on and found.silent_since is not None
         lock = found.lock_wait if standing is Standing.WAITING else None
         pending = found.status is PhaseStatus.NOT_STARTED and standing in (Standing.TO_COME, Standing.BLOCKED)
         states = self.state.phase_states
@@ -148,6 +164,11 @@ class _Rows:
             gate=self._gate(name, standing),
             branch=found.branch,
             commit=found.commit,
+            silent_since=found.silent_since if silent else None,
+            last_words=found.last_words if silent else "",
+            held_by=held[0] if held else "",
+            held_until=held[1].until if held else None,
+            spent=found.spent,
             conflict=standing is Standing.FAILED and found.cause is Cause.MERGE,
         )
 
@@ -170,10 +191,12 @@ class _Rows:
         if self.state.gates and self.state.rejected(name):
             return Standing.BLOCKED
         if found.status is PhaseStatus.QUEUED:
-            return self._queued(found)
+            return self._queued(name, found)
         return Standing.BLOCKED if name in self.blocked else Standing.TO_COME
 
-    def _queued(self, found: PhaseState) -> Standing:
+    def _queued(self, name: str, found: PhaseState) -> Standing:
+        if self.state.accounts and not self.over and holding(self.state, name, self.now):
+            return Standing.HELD
         if not self.going_on:
             return Standing.READY
         if found.retry_at is not None and found.retry_at > self.now:
@@ -213,6 +236,10 @@ class _Rows:
                 return f"kept from run {found.kept_from}"
             case Standing.RUNNING if not self.going_on:
                 return "nobody is in charge; its agent may still be at work"
+            case Standing.RUNNING if found.silent_since is not None:
+                return silent_words(found.silent_since, found.last_words, self.now)
+            case Standing.HELD if held := holding(self.state, name, self.now):
+                return held_words(*held, self.now)
             case Standing.MERGING if not self.going_on:
                 return "nobody is in charge; its work is kept and waits to be merged"
             case Standing.MERGING:
@@ -272,6 +299,8 @@ class _Pauses:
         self.stopping = state.settings.get("fail_fast") is True and state.count(PhaseStatus.FAILED) > 0
 
     def reason(self, name: str) -> str:
+        if self.state.budget_reached:
+            return f"the budget of {self.state.budget_reached} is spent"
         if self.state.paused_by:
             return f"the run is paused by {self.state.paused_by}"
         if self.stopping:

@@ -29,6 +29,8 @@ class Attempt:
     detail: str = ""
     exit_code: int | None = None
     outputs: tuple[str, ...] = ()
+    reported: ev.AgentReported | None = None
+    """What its agent told of its work."""
 
     def lasted(self, now: float) -> float:
         """Its length in seconds; of an open one, so far."""
@@ -99,6 +101,9 @@ class History:
                 self._end_wait(phase, at)
                 self._open[phase] = len(self.attempts)
                 self.attempts.append(Attempt(phase, event.attempt, event.agent, at, event.log))
+            case ev.AgentReported(phase=phase) if phase in self._open:
+                place = self._open[phase]
+                self.attempts[place] = replace(self.attempts[place], reported=event)
             case ev.AttemptEnded():
                 self._end_attempt(event)
             case ev.PhaseRefused(at=at, phase=phase):

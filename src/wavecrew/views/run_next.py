@@ -28,6 +28,15 @@ def approve_command(gates: tuple[str, ...]) -> str:
     return f"wavecrew approve {_quoted(gates[0])}" if len(gates) == 1 else "wavecrew approve --all"
 
 
+def needed_words(summary: Summary) -> list[str]:
+    """All that a person is needed for, and how to answer: gates that wait, and agents that are silent."""
+    words = needs_you_words(summary.needs_you) if summary.needs_you else []
+    for row in summary.silent[:_GATES]:
+        words += [f"{one_line(row.id)} {one_line(row.reason)}", f"look: wavecrew logs {argument(row.id)}"]
+    more = len(summary.silent) - _GATES
+    return [*words, f"{more} more silent agents"] if more > 0 else words
+
+
 def needs_you_words(gates: tuple[str, ...]) -> list[str]:
     """`wave 2`, `approve with: wavecrew approve "wave 2"`: what waits for a person, and how to answer."""
     more = f" +{len(gates) - _GATES}" if len(gates) > _GATES else ""
@@ -37,8 +46,8 @@ def needs_you_words(gates: tuple[str, ...]) -> list[str]:
 
 def needs_you_lines(summary: Summary, width: int, indent: str = "") -> Iterator[str]:
     """The same as lines of a width, if somebody is needed."""
-    if summary.needs_you:
-        yield from wrapped(f"{indent}needs you: ", needs_you_words(summary.needs_you), width)
+    if summary.needed:
+        yield from wrapped(f"{indent}needs you: ", needed_words(summary), width)
 
 
 def forbidden_words(what: tuple[str, ...], suspects: tuple[str, ...] = ()) -> str:
@@ -109,20 +118,26 @@ def _commands(summary: Summary) -> Iterator[str]:
     if summary.needs_you:
         yield approve_command(summary.needs_you)
     failed = [row for row in summary.of(Standing.FAILED) if row.attempts]
-    if failed:
-        yield f"wavecrew logs {argument(failed[0].id)}"
+    yield from (f"wavecrew logs {argument(row.id)}" for row in (*summary.silent[:1], *failed[:1]))
     rejected = next((row.gate for row in summary.of(Standing.BLOCKED) if row.gate), "")
     if rejected and not summary.needs_you:
         yield approve_command((rejected,))
     if summary.unproven:
         yield "wavecrew verify"
+    yield from _ways_on(summary)
+
+
+def _ways_on(summary: Summary) -> Iterator[str]:
     match summary.status:
+        case RunStatus.STOPPED if summary.budget_reached:
+            yield "wavecrew run --budget MORE"
         case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
             yield "wavecrew run"
         case RunStatus.RUNNING:
             if summary.paused_by:
                 yield "wavecrew continue"
-            yield from (f"wavecrew logs {argument(row.id)}" for row in summary.of(*AT_WORK)[:1])
+            at_work = () if summary.silent else summary.of(*AT_WORK)[:1]
+            yield from (f"wavecrew logs {argument(row.id)}" for row in at_work)
             yield "wavecrew status --watch"
         case RunStatus.SUCCEEDED:
             if summary.result_branch and not summary.landed_on:

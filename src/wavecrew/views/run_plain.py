@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wavecrew.models import events as ev
-from wavecrew.models.events import Event, Outcome
+from wavecrew.models.accounts import Closure
+from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.views.run_forecast import WaveRules, held_by_wave
 from wavecrew.views.run_history import History
@@ -18,6 +19,7 @@ from wavecrew.views.run_next import (
     forbidden_words,
     kept_lines,
     missing_lines,
+    needed_words,
     needs_you_words,
     next_lines,
     result_words,
@@ -25,6 +27,7 @@ from wavecrew.views.run_next import (
 from wavecrew.views.run_words import DOT, clock, in_ascii, label, label_in, listed, reason_of, seconds, short
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells, one_line, tail
+from wavecrew.views.usage_words import budget_words, held_words, silent_words, spent_at, spent_words
 
 TAIL_LINES = 20
 """How many log lines of a failed phase are shown at the end."""
@@ -92,7 +95,8 @@ class PlainView:
 def lines_for(event: Event, state: ExecutionState, started_at: float, *, history: History | None = None) -> list[str]:
     """The lines of one event; `state` is one that has taken it in. With a history the totals count earlier attempts."""
     told = _run_words(event, state, history) or _attempt_words(event, state) or _phase_words(event, state)
-    told = told or _gate_words(event) or _merge_words(event, state) or _rare_words(event)
+    told = told or _gate_words(event) or _merge_words(event, state) or _agent_words(event, state)
+    told = told or _rare_words(event)
     if told is None:
         return []
     verb, words = told
@@ -162,6 +166,9 @@ def _ending(event: ev.AttemptEnded, state: ExecutionState) -> tuple[str, str]:
     if event.outcome is Outcome.SUCCEEDED:
         files = f" files={len(event.outputs)}" if event.outputs else ""
         return "pass", head + files + (f" commit={one_line(event.commit[:7])}" if event.commit else "")
+    if event.outcome is Outcome.STOPPED and event.cause in (Cause.QUOTA, Cause.SILENCE):
+        opens = f" next in={seconds(event.retry_at - event.at)}" if event.retry_at is not None else ""
+        return "stop", f"{head}{opens} costs no retry: {one_line(event.detail)}"
     if event.outcome is Outcome.STOPPED:
         return "stop", f"{head} starts again when the run goes on"
     why = one_line(reason_of(event.cause, event.detail))
@@ -214,6 +221,21 @@ def _merge_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
             return None
 
 
+def _agent_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
+    match event:
+        case ev.AgentSilence(phase=phase, since=None):
+            return "heard", f"{label_in(state, phase)} is heard again"
+        case ev.AgentSilence(phase=phase, since=since) if since is not None:
+            return "silent", f"{label_in(state, phase)} {one_line(silent_words(since, event.words, event.at))}"
+        case ev.AccountClosed():
+            held = held_words(event.account, Closure(event.until, event.detail), event.at)
+            return "held", one_line(held.removeprefix("held: "))
+        case ev.BudgetReached():
+            return "budget", budget_words(event.budget, spent_at(event, state.spent))
+        case _:
+            return None
+
+
 def _rare_words(event: Event) -> tuple[str, str] | None:
     match event:
         case ev.PlanChanged():
@@ -251,7 +273,8 @@ def _totals(summary: Summary) -> str:
     words += [f"{word}={number}" for word, number in others.items() if number]
     words += [f"missing={len(summary.missing)}"] if summary.missing else []
     words += [f"unproven={len(summary.unproven)}"] if summary.unproven else []
-    words += [f"needs-you={len(summary.needs_you)}"] if summary.needs_you else []
+    words += [f"held={counts[Standing.HELD]}"] if counts[Standing.HELD] else []
+    words += [f"needs-you={summary.needed}"] if summary.needed else []
     words += [f"retries={summary.retries}"] if summary.retries else []
     words += [f"wall={seconds(summary.elapsed)}", f"work={seconds(summary.work)}"]
     if summary.ratio is not None:
@@ -267,8 +290,9 @@ def heartbeat(summary: Summary, started_at: float) -> str:
     parts = [f"{summary.done}/{summary.total} done"]
     if summary.paused_by:
         parts.append(f"paused by {one_line(summary.paused_by)}")
-    if summary.needs_you:
-        parts.append(f"needs you {len(summary.needs_you)}: {', '.join(map(one_line, summary.needs_you[:4]))}")
+    if summary.needed:
+        names = (*summary.needs_you, *(f"{row.id} is silent" for row in summary.silent))
+        parts.append(f"needs you {summary.needed}: {', '.join(map(one_line, names[:4]))}")
     running = tuple(row.id for row in summary.of(Standing.RUNNING))
     parts.append(f"{len(running)} running" + (f": {listed(running)}" if running else ""))
     merging = tuple(row.id for row in summary.of(Standing.MERGING))
@@ -277,6 +301,9 @@ def heartbeat(summary: Summary, started_at: float) -> str:
     if waiting:
         more = f" +{len(waiting) - 4}" if len(waiting) > 4 else ""
         parts.append("waiting " + ", ".join(_waiter(row) for row in waiting[:4]) + more)
+    held = summary.of(Standing.HELD)
+    parts += [f"{len(held)} {one_line(held[0].reason)}"] if held else []
+    parts += [f"budget of {one_line(summary.budget_reached)} spent"] if summary.budget_reached else []
     for standing, word in ((Standing.RETRYING, "to retry"), (Standing.READY, "ready"), (Standing.FAILED, "failed")):
         if summary.counts[standing]:
             parts.append(f"{summary.counts[standing]} {word}")
@@ -301,8 +328,12 @@ def _ways_on(summary: Summary, width: int | None) -> Iterator[str]:
         yield f"result: {result}"
     if summary.forbidden:
         yield f"ALARM: {forbidden_words(summary.forbidden)}"
-    if summary.needs_you:
-        yield f"needs you: {DOT.join(needs_you_words(summary.needs_you))}"
+    if summary.needed:
+        yield f"needs you: {DOT.join(needed_words(summary))}"
+    if summary.budget_reached:
+        yield budget_words(summary.budget_reached, summary.spent)
+    if summary.spent.attempts:
+        yield f"used: {spent_words(summary.spent)}"
     yield from next_lines(summary, width)
 
 

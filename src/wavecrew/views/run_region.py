@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from wavecrew.models import events as ev
-from wavecrew.models.events import Event, Outcome
+from wavecrew.models.accounts import Closure
+from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.views.run_forecast import pacing_words
-from wavecrew.views.run_next import forbidden_words, needs_you_words
+from wavecrew.views.run_next import forbidden_words, needed_words
 from wavecrew.views.run_words import UNKNOWN, label, label_in, listed, reason_of, seconds, short, wrapped
 from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
+from wavecrew.views.usage_words import budget_words, held_words, silent_words, spent_at
 
 
 class Piece(NamedTuple):
@@ -111,6 +113,16 @@ class Region:
             case ev.ForbiddenChange():
                 told = forbidden_words(event.what, event.suspects)
                 yield from ((Piece(line, "bad"),) for line in wrapped("  ! ALARM   ", told.split(" "), self.width, " "))
+            case ev.AgentSilence(since=since):
+                told = "is heard again" if since is None else silent_words(since, event.words, event.at)
+                style = "quiet" if since is None else "wait"
+                yield self.line("!", "silent", label_in(state, event.phase), told, style)
+            case ev.AccountClosed():
+                told = held_words(event.account, Closure(event.until, event.detail), event.at)
+                yield self.line("·", "held", "", told.removeprefix("held: "), "wait")
+            case ev.BudgetReached():
+                told = budget_words(event.budget, spent_at(event, state.spent))
+                yield self.line("·", "budget", "", told, "wait")
             case ev.PlanChanged():
                 yield self.line("↻", "plan", "", f"changed by {event.by}: {len(event.phases):,} phases", "quiet")
             case ev.RunPaused():
@@ -128,6 +140,8 @@ class Region:
         if event.outcome is Outcome.SUCCEEDED:
             files = f"{len(event.outputs)} file{'' if len(event.outputs) == 1 else 's'}" if event.outputs else ""
             return self.line("✓", "passed", name, lasted + files, "good")
+        if event.outcome is Outcome.STOPPED and event.cause in (Cause.QUOTA, Cause.SILENCE):
+            return self.line("↻", "stopped", name, f"{lasted}{why}; costs no retry", "wait")
         if event.outcome is Outcome.STOPPED:
             return self.line("-", "stopped", name, f"{lasted}starts again when the run goes on", "quiet")
         if event.retry_at is None:
@@ -142,7 +156,7 @@ class Region:
         """At most `height` lines (at least one): what is at work, what waits for whom, what is to come, how far."""
         foot = [*self._needs_you(summary), self.bar(summary)][-max(1, height) :]
         pacing = list(self._pacing(summary))
-        others = [*self._ready(summary), *self._blocked(summary), *self._to_come(summary)]
+        others = [*self._held(summary), *self._ready(summary), *self._blocked(summary), *self._to_come(summary)]
         room = max(1, height) - len(foot)
         running = [self._running(row) for row in summary.of(*AT_WORK)]
         waiting = [self._waiting(row) for row in summary.of(Standing.WAITING, Standing.RETRYING)]
@@ -174,7 +188,9 @@ class Region:
         words = f"{seconds(row.elapsed):<5}  "
         if row.attempts > 1:
             words += f"attempt {row.attempts}  "
-        if row.progress is not None:
+        if row.silent_since is not None:
+            words += row.reason
+        elif row.progress is not None:
             words += f"step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
         elif row.standing is Standing.MERGING:
             words += row.reason
@@ -190,6 +206,13 @@ class Region:
         if cells(one_line(told)) + 2 > room:  # the holder is what matters most, so the path gives way
             told = f"{since}for {short(row.lock.resource)} ({row.lock.holder})"
         return self.line("◷", "waits", name, told, "wait")
+
+    def _held(self, summary: Summary) -> Iterator[Line]:
+        groups: dict[str, list[str]] = {}
+        for row in summary.of(Standing.HELD):
+            groups.setdefault(row.reason.removeprefix("held: "), []).append(row.id)
+        for reason, names in groups.items():
+            yield self.line("◷", "held", "", f"{listed(tuple(names), 6)}  {reason}", "wait")
 
     def _ready(self, summary: Summary) -> Iterator[Line]:
         ready = summary.of(Standing.READY)
@@ -235,8 +258,8 @@ class Region:
 
     def _needs_you(self, summary: Summary) -> Iterator[Line]:
         """Who is needed and how to answer; on a narrow screen in several lines, for a command is never cut."""
-        if summary.needs_you:
-            lines = wrapped("  ! needs you: ", needs_you_words(summary.needs_you), self.width)
+        if summary.needed:
+            lines = wrapped("  ! needs you: ", needed_words(summary), self.width)
             yield from ((Piece(line, "head"),) for line in lines)
 
     def bar(self, summary: Summary) -> Line:
@@ -245,8 +268,8 @@ class Region:
             return self._bar(summary, "paused")
         if summary.done == summary.total:
             return self._bar(summary, "")
-        if summary.needs_you and not summary.of(*AT_WORK):
-            return self._bar(summary, f"needs you {len(summary.needs_you):,}")
+        if summary.needed and not summary.of(*AT_WORK):
+            return self._bar(summary, f"needs you {summary.needed:,}")
         left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
         return self._bar(summary, left)
 
@@ -264,7 +287,8 @@ class Region:
         words = [f"{summary.done:,}/{summary.total:,} done"]
         of = (Standing.FAILED, Standing.BLOCKED, Standing.SKIPPED)
         words += [f"{counts[standing]:,} {standing.value}" for standing in of if counts[standing]]
-        words += [f"needs you {len(summary.needs_you):,}"] if summary.needs_you else []
+        words += [f"needs you {summary.needed:,}"] if summary.needed else []
+        words += [f"budget of {one_line(summary.budget_reached)} spent"] if summary.budget_reached else []
         words += [f"{len(summary.missing):,} outputs gone"] if summary.missing else []
         words += [f"{len(summary.unproven):,} not in the result"] if summary.unproven else []
         words += [f"wall {seconds(summary.elapsed)}", f"work {seconds(summary.work)}"]

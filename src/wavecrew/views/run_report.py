@@ -16,13 +16,14 @@ from wavecrew.models.execution_state import ExecutionState, Gate, GateStatus
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_history import Attempt, History, LockStretch
-from wavecrew.views.run_next import forbidden_words, needs_you_words, result_words
+from wavecrew.views.run_next import forbidden_words, needed_words, result_words
 from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
 from wavecrew.views.run_status import undeclared_words
 from wavecrew.views.run_timeline import timeline
 from wavecrew.views.run_words import in_ascii, label, listed, moment, reason_of, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cut, one_line, safe_json
+from wavecrew.views.usage_words import budget_words, held_words, spent_data, spent_words, usage_data
 
 FORMAT: Final = 1
 """Version of the JSON report; it rises when a key changes its meaning or goes away."""
@@ -87,7 +88,8 @@ def _head(found: _Findings, width: int) -> Iterator[str]:
         words.append(f"{summary.ratio:.2f}x")
         if summary.agents:
             words.append(f"agents busy {summary.ratio / summary.agents:.0%}")
-    words += [f"needs you {len(summary.needs_you):,}"] if summary.needs_you else []
+    words += [f"needs you {summary.needed:,}"] if summary.needed else []
+    words += [spent_words(summary.spent)] if summary.spent.attempts else []
     words.append(f"retries {summary.retries}")
     conflicts = _conflicts(found)
     words += [f"conflicts {conflicts}"] if conflicts or summary.result_branch else []
@@ -172,8 +174,14 @@ def _whole_run(found: _Findings, width: int) -> Iterator[str]:
         yield from wrapped(f"  {'not in result':<14}", [listed(summary.unproven, 12)], width)
     if summary.forbidden:
         yield from wrapped(f"  {'ALARM':<14}", forbidden_words(summary.forbidden).split(" "), width, between=" ")
-    if summary.needs_you:
-        yield from wrapped(f"  {'needs you':<14}", needs_you_words(summary.needs_you), width)
+    if summary.needed:
+        yield from wrapped(f"  {'needs you':<14}", needed_words(summary), width)
+    if summary.budget_reached:
+        told = budget_words(summary.budget_reached, summary.spent)
+        yield from wrapped(f"  {'budget':<14}", told.split(" "), width, between=" ")
+    for name, closed in summary.accounts.items():
+        told = one_line(held_words(name, closed, summary.now)).removeprefix("held: ")
+        yield from wrapped(f"  {'account':<14}", told.split(" "), width, between=" ")
     answered = [(name, gate) for name, gate in found.gates.items() if gate.status is not GateStatus.ASKED]
     yield from (line for name, gate in answered[:_SHOWN] for line in _gate_note(name, gate, width))
     if len(answered) > _SHOWN:
@@ -252,6 +260,10 @@ def report_data(
         "missing_outputs": list(summary.missing),
         "unproven": list(summary.unproven),
         "needs_you": list(summary.needs_you),
+        "silent": [row.id for row in summary.silent],
+        "budget": summary.budget or None,
+        "budget_reached": summary.budget_reached or None,
+        "usage": spent_data(summary.spent),
         "gates": [_gate_data(name, gate) for name, gate in found.gates.items()],
         "forbidden": list(summary.forbidden),
         "isolation": summary.isolation,
@@ -322,6 +334,7 @@ def _phase_data(
         "reason": row.reason or None,
         "estimated_seconds": None if hours is None else round(hours * 3600, 3),
         "attempts": attempts,
+        "usage": spent_data(row.spent),
         "waits": waits,
         "outputs": list(state.phase_states[row.id].outputs),
         "blocked_by": list(row.blocked_by),
@@ -345,6 +358,7 @@ def _attempt_data(attempt: Attempt) -> dict[str, Any]:
         "detail": attempt.detail or None,
         "exit_code": attempt.exit_code,
         "log": attempt.log or None,
+        "usage": usage_data(attempt.reported),
     }
 
 

@@ -18,6 +18,7 @@ from wavecrew.views.run_next import forbidden_words, missing_lines, needs_you_li
 from wavecrew.views.run_words import UNKNOWN, in_ascii, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
+from wavecrew.views.usage_words import budget_words, held_words, spent_data, spent_words
 
 SHOWN: Final = 12
 """How many phases of one standing the text shows."""
@@ -51,6 +52,7 @@ class _Screen:
         for standing, (word, tell) in _SECTIONS.items():
             yield from self.section(self.summary.of(standing), word, tell or self.waiting)
         yield from self.section([row for row in self.summary.rows if row.undeclared], "audit", undeclared_words)
+        yield from self.used()
         yield from self.pace()
         if result := result_words(self.summary):
             yield from wrapped(f"  {'result':<8} ", result.split(" "), self.width, between=" ")
@@ -78,6 +80,8 @@ class _Screen:
         elif summary.paused_by and summary.status is RunStatus.RUNNING:
             who = one_line(summary.paused_by)
             yield from self.told(f"it was paused by {who}: nothing new starts, what is at work goes on")
+        if summary.budget_reached:
+            yield from self.told(budget_words(summary.budget_reached, summary.spent))
         if summary.forbidden:
             yield from self.told(f"ALARM: {forbidden_words(summary.forbidden)}")
         yield from needs_you_lines(summary, self.width, "  ")
@@ -104,6 +108,18 @@ class _Screen:
             words += f"; free in about {seconds(holder.left)}"
         return words
 
+    def used(self) -> Iterator[str]:
+        """What agents have used, of which budget, and accounts that hold nobody up, too."""
+        summary = self.summary
+        words = [spent_words(summary.spent)] if summary.spent.attempts else []
+        words += [f"budget {one_line(summary.budget)}"] if summary.budget else []
+        if words:
+            yield from wrapped("  used     ", words, self.width)
+        for name, found in summary.accounts.items():
+            if not any(row.held_by == name for row in summary.rows):
+                told = one_line(held_words(name, found, summary.now)).removeprefix("held: ")
+                yield from wrapped("  account  ", told.split(" "), self.width, between=" ")
+
     def pace(self) -> Iterator[str]:
         summary = self.summary
         if summary.status is not RunStatus.RUNNING:
@@ -119,7 +135,9 @@ class _Screen:
 
 def _running(row: PhaseRow) -> str:
     words = seconds(row.elapsed)
-    if row.progress is not None:
+    if row.silent_since is not None:
+        words += f"  {row.reason}"
+    elif row.progress is not None:
         words += f"  step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
     elif row.reason:
         words += f"  {row.reason}"
@@ -142,6 +160,7 @@ _SECTIONS: Final[dict[Standing, tuple[str, Callable[[PhaseRow], str] | None]]] =
     Standing.RUNNING: ("running", _running),
     Standing.MERGING: ("merging", _running),
     Standing.WAITING: ("waiting", None),
+    Standing.HELD: ("held", lambda row: row.reason.removeprefix("held: ")),
     Standing.RETRYING: ("retry", lambda row: row.reason),
     Standing.READY: ("ready", lambda row: row.reason),
     Standing.SKIPPED: ("skipped", lambda row: row.reason.removeprefix("skipped ")),
@@ -155,6 +174,7 @@ def counted_words(summary: Summary) -> list[str]:
         Standing.RUNNING,
         Standing.MERGING,
         Standing.WAITING,
+        Standing.HELD,
         Standing.RETRYING,
         Standing.READY,
         Standing.TO_COME,
@@ -162,7 +182,7 @@ def counted_words(summary: Summary) -> list[str]:
         Standing.BLOCKED,
     )
     words = [f"{summary.done:,} of {summary.total:,} done"]
-    words += [f"needs you {len(summary.needs_you):,}"] if summary.needs_you else []
+    words += [f"needs you {summary.needed:,}"] if summary.needed else []
     words += [f"{counts[it]:,} {_COUNTED.get(it, it.value)}" for it in order if counts[it] or it is Standing.FAILED]
     words += [f"{counts[it]:,} {it.value}" for it in (Standing.KEPT, Standing.SKIPPED, Standing.LEFT_OUT) if counts[it]]
     return words
@@ -196,6 +216,14 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "stop_reason": summary.stop_reason or None,
         "paused_by": summary.paused_by or None,
         "needs_you": list(summary.needs_you),
+        "silent": [row.id for row in summary.silent],
+        "accounts": {
+            name: {"closed_until": found.until, "detail": found.detail or None}
+            for name, found in summary.accounts.items()
+        },
+        "usage": spent_data(summary.spent),
+        "budget": summary.budget or None,
+        "budget_reached": summary.budget_reached or None,
         "missing_outputs": list(summary.missing),
         "unproven": list(summary.unproven),
         "forbidden": list(summary.forbidden),
@@ -235,6 +263,11 @@ def _phase_data(row: PhaseRow) -> dict[str, Any]:
         "waiver": waiver,
         "kept_from": row.kept_from or None,
         "undeclared": list(row.undeclared),
+        "usage": spent_data(row.spent),
+        "silent_since": row.silent_since,
+        "last_words": row.last_words or None,
+        "held_by": row.held_by or None,
+        "held_until": row.held_until,
         "gate": row.gate or None,
         "branch": row.branch or None,
         "commit": row.commit or None,

@@ -8,12 +8,14 @@ What it does not know: widths, signs, colours, and where the state comes from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from wavecrew.models.accounts import Closure
 from wavecrew.models.execution_state import ExecutionState
-from wavecrew.views.phase_rows import AT_WORK, DONE, NO_PROGRESS, PhaseRow, Progress, Standing, phase_rows
+from wavecrew.models.usage import Spent
+from wavecrew.views.phase_rows import AT_WORK, DONE, NO_PROGRESS, NOTHING, PhaseRow, Progress, Standing, phase_rows
 from wavecrew.views.run_forecast import Forecast, forecast
 from wavecrew.views.run_history import History
 
@@ -68,6 +70,14 @@ class Summary:
     """Completed phases whose commit was not in the result when the run finished."""
     needs_you: tuple[str, ...] = ()
     """The gates that wait for a person."""
+    spent: Spent = NOTHING
+    """What the agents of all its attempts have told to have used."""
+    budget: str = ""
+    """What the run may use, as it was written; empty without a limit."""
+    budget_reached: str = ""
+    """The budget that is spent; nothing new starts then."""
+    accounts: Mapping[str, Closure] = field(default_factory=dict)
+    """Accounts that are used up now."""
     forbidden: tuple[str, ...] = ()
     """What was changed that no agent may change; nothing new starts then."""
     isolation: str = "shared"
@@ -83,6 +93,16 @@ class Summary:
     def of(self, *standings: Standing) -> tuple[PhaseRow, ...]:
         """The rows of some standings, in plan order."""
         return tuple(row for row in self.rows if row.standing in standings)
+
+    @property
+    def silent(self) -> tuple[PhaseRow, ...]:
+        """Phases at work of whose agents nothing is heard: a person has to look."""
+        return tuple(row for row in self.rows if row.silent_since is not None)
+
+    @property
+    def needed(self) -> int:
+        """For how many things a person is needed: gates that wait, and agents that are silent."""
+        return len(self.needs_you) + len(self.silent)
 
     @property
     def by_id(self) -> Mapping[str, PhaseRow]:
@@ -141,6 +161,10 @@ def summarize(
         missing=state.missing_outputs,
         unproven=state.unproven,
         needs_you=state.needs_you if status not in (RunStatus.SUCCEEDED, RunStatus.FAILED) else (),
+        spent=state.spent,
+        budget=state.budget_reached or str(state.settings.get("budget") or ""),
+        budget_reached=state.budget_reached,
+        accounts={name: found for name, found in state.accounts.items() if found.until > now},
         forbidden=state.forbidden,
         isolation=state.isolation,
         result=state.result if state.result != state.base else "",
