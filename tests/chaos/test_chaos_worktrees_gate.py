@@ -17,7 +17,9 @@ SLOW_GATE = """
 exec 7>>"$HOME/../live/gate"
 flock -n 7 || echo "two at the gate, one is $WAVECREW_PHASE" >> "$HOME/../violations"
 echo "$WAVECREW_PHASE" >> "$HOME/../at-gate"
+touch built
 if [ -e "$HOME/../slow-$WAVECREW_PHASE" ]; then until [ -e "$HOME/../open" ]; do sleep 0.01; done; fi
+[ -e built ] || echo "files were changed under the gate of $WAVECREW_PHASE" >> "$HOME/../violations"
 git rev-parse HEAD >> "$HOME/../gated"
 """
 PAIR = (Phase("a", nap=0.01), Phase("b", nap=0.3), Phase("c", ("a", "b"), nap=0.01))

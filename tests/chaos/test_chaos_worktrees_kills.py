@@ -146,8 +146,9 @@ def test_of_two_coordinators_one_works_in_worktrees(zygote: Zygote, tree: str, f
 SLOW_GATE = CONFIG.replace(". $HOME/../gate.sh", "until [ -e $HOME/../open ]; do sleep 0.01; done; . $HOME/../gate.sh")
 
 
-def test_a_coordinator_that_was_replaced_at_the_gate_cannot_move_the_result(zygote: Zygote) -> None:
-    """It sleeps in the middle of a merge; another takes over and finishes; then it wakes up."""
+@pytest.mark.parametrize("other", ["has merged", "has not merged"])
+def test_a_coordinator_that_was_replaced_at_the_gate_cannot_move_the_result(zygote: Zygote, other: str) -> None:
+    """It sleeps in the middle of a merge; another takes over; then it wakes up, and its merge has passed the gate."""
     with git_world(zygote, [Phase("a"), Phase("b", ("a",))], config=SLOW_GATE) as world:
         first = world.start()
         at_gate = world.run_folder / "a" / "1"
@@ -158,12 +159,20 @@ def test_a_coordinator_that_was_replaced_at_the_gate_cannot_move_the_result(zygo
         second = world.start()
         until(lambda: len([e for e in events(world) if isinstance(e, ev.CoordinatorStarted)]) == 2, "another in charge")
         assert world.tip == begin
+        if other == "has not merged":
+            second.signal(signal.SIGSTOP)
         (world.base / "open").touch()
-        until(lambda: world.tip != begin, "the second one has merged")
+        if other == "has merged":
+            until(lambda: world.tip != begin, "the second one has merged")
+        else:
+            until(lambda: list(at_gate.glob("gate-*/exit")), "the gate has ended")
         tip = world.tip
         first.signal(signal.SIGCONT)
         assert first.end() == ExitCode.BUSY, first.told
         assert "taken over" in first.told
+        if other == "has not merged":
+            assert world.tip == begin, "C1: a coordinator that was replaced has moved the result"
+            second.signal(signal.SIGCONT)
         assert second.end() == 0, second.told
         assert world.git("merge-base", "--is-ancestor", tip, world.result) == ""
         history = check_finished(world)
