@@ -89,17 +89,17 @@ class _Shell:
                 self.unread(target.text)
             else:
                 self.write(target)
-        words = _without_prefix(command.words)
-        if words and words[0].literal:
-            self.start(words, command.documents)
+        self.start(_without_prefix(command.words), command.documents)
 
     def start(self, words: list[Word], documents: Iterable[str] = ()) -> None:
-        """A program with its arguments."""
+        """A program with its arguments. What a variable stands for at its front may be nothing."""
+        while words and not words[0].literal:
+            words = words[1:]
+        if not words:
+            return
         name, arguments = words[0].text.rpartition("/")[2], words[1:]
         if name in _STARTERS:
-            rest = _started(name, arguments)
-            if rest and rest[0].literal:
-                self.start(rest, documents)
+            self.start(_started(name, arguments), documents)
         elif name in _SHELLS:
             self._script(arguments)
         elif name in ("patch", "apply_patch", "applypatch"):
@@ -324,6 +324,11 @@ def _valued(shell: _Shell, arguments: list[Word], names: tuple[str, ...], *, oth
         shell.unread(otherwise)
 
 
+def _is_recursive(word: Word) -> bool:
+    is_cluster = word.text.startswith("-") and not word.text.startswith("--") and bool(set(word.text) & set("rRa"))
+    return is_cluster or word.text in ("--recursive", "--archive")
+
+
 def _is_cluster(text: str, name: str) -> bool:
     """Whether `-sSLo` ends with the short option `-o`."""
     return len(name) == 2 and text[:1] == "-" and text[1:2] != "-" and text[1:].isalpha() and text[-1] == name[1]
@@ -352,8 +357,7 @@ _PROGRAMS: Final[Mapping[str, _Program]] = MappingProxyType({
     "chmod": lambda shell, arguments: shell.all(operands(arguments)[1:], WriteKind.ENTRY),
     "chown": lambda shell, arguments: shell.all(operands(arguments)[1:], WriteKind.ENTRY),
     "mv": lambda shell, arguments: shell.copy(arguments, moves=True),
-    "cp": lambda shell, arguments: shell.copy(arguments, trees=any(
-        word.text.startswith("-") and set(word.text) & set("rRa") for word in arguments)),
+    "cp": lambda shell, arguments: shell.copy(arguments, trees=any(map(_is_recursive, arguments))),
     "install": _Shell.copy,
     "ln": _Shell.link,
     "rsync": lambda shell, arguments: shell.all(operands(arguments)[-1:], WriteKind.TREE),

@@ -37,7 +37,7 @@ _TEXTS: Final = ("command", "cmd", "input", "patch", "patchtext", "patch_text", 
 _FOLDERS: Final = ("workdir", "cwd", "dir_path", "directory", "working_directory")
 _CALLED: Final = re.compile(r"\btools\s*(?:\.\s*([A-Za-z_$][\w$]*)|\[\s*[\"']([^\"']+)[\"']\s*\])")
 _LITERAL: Final = re.compile(
-    r"""(?:\b(?P<key>cmd|command|workdir|input|patch)["']?\s*:\s*)?"""
+    r"""(?:["']?\b(?P<key>cmd|command|workdir|input|patch)["']?\s*:\s*)?"""
     r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)""",
     re.DOTALL,
 )
