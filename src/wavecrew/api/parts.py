@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from wavecrew.agents.command import CommandAgent
 from wavecrew.agents.prompt import check_template
@@ -17,12 +18,14 @@ from wavecrew.api.plans import load_agents
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.config.sources import LoadedConfig
+from wavecrew.core.bounds import Bounds
+from wavecrew.core.ceiling import probe
 from wavecrew.core.inputs import InputReader
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.scheduler import Policy
 from wavecrew.core.store import STATE_FOLDER
-from wavecrew.errors import ConfigError, Place
+from wavecrew.errors import ConfigError, Place, PreflightError
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.schedule import Estimates, priorities
@@ -30,12 +33,12 @@ from wavecrew.models.schedule import Estimates, priorities
 
 def job_maker(workspace: Workspace, run: str) -> JobMaker:
     """Who puts the jobs of a run together. Raises ConfigError for a template of prompts that cannot be used."""
-    config = workspace.loaded.config
+    config, agents = workspace.loaded.config, load_agents()
     return JobMaker(
         run=run,
         workspace=workspace.folder,
         state_folder=workspace.folder / STATE_FOLDER,
-        agents=load_agents(),
+        agents=agents,
         keys=ResourceKeys(workspace.folder),
         default_agent=config.agent,
         fallback_agent=config.fallback_agent or "",
@@ -43,6 +46,7 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         prompt_by_file=config.command_prompt == "file",
         model=config.model or "",
         prompt_template=_prompt_template(workspace.loaded),
+        bounds=bounds_for(workspace.folder, config, agents),
         timeout=config.phase_timeout_seconds,
         grace=config.grace_seconds,
         log_limit=config.log_limit_bytes,
@@ -50,6 +54,19 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         first_port=config.first_port,
         passed_on=config.env,
         environ=dict(os.environ),
+    )
+
+
+def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[str, object]) -> Bounds:
+    """What keeps agents within what their phases may write. Raises PreflightError for a ceiling that cannot be."""
+    found = probe()
+    if config.ceiling == "on" and not found.available:
+        raise PreflightError(f"there is no ceiling here: {found.reason}", fix="run with --ceiling auto")
+    return Bounds(
+        agents,
+        folder / STATE_FOLDER / "runs",
+        gate_seconds=config.lock_timeout_seconds if config.write_gate == "auto" else None,
+        ceiling=config.ceiling != "off" and found.available,
     )
 
 

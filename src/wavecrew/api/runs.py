@@ -171,6 +171,7 @@ class PreparedRun:
                 retry=retry_rules(self.config),
                 care=care_for(self.jobs.keys, self.policy.claims, self.config),
                 isolation=isolation_of(state, self.workspace.folder, self.config, documents_of(self.request.plan)),
+                documents=documents_of(self.request.plan),
                 has_room=partial(has_room, self.config.min_free_memory, self.config.max_load),
                 oversight=oversight_rules(self.config),
                 observe=observe,

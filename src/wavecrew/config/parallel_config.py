@@ -127,6 +127,8 @@ class ParallelExecutionConfig(BaseModel):
     author: Person | None = Field(default=None, description="Author of our commits; none takes the identity that git knows.", json_schema_extra=_told(form="like Name <mail@host>"))
     first_port: Whole = Field(default=20_000, ge=1024, le=65_000, description="First port of the first slot (WAVECREW_PORT_BASE); each further slot has the next ten.")
     audit: Literal["off", "warn", "fail"] = Field(default="warn", description="What a file leads to that changed without a claim: nothing, a warning, or the failure of each phase that was at work then.")
+    write_gate: Literal["auto", "off"] = Field(default="auto", description="Whether agents that can ask before they write have to: auto lets them write what their phase has claimed, claims for them what is free, and makes them wait for what somebody else holds.")
+    ceiling: Literal["auto", "on", "off"] = Field(default="auto", description="Whether the kernel keeps agents from writing outside of their work, their own folders and the one for temporary files; on refuses to run where it cannot, auto says so and goes on.")
     put_back: Switch = Field(default=True, description="Whether an attempt that is repeated starts from the claimed files as they were before the failed one.")
     env: Names = Field(default=(), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))
     ui: Literal["auto", "live", "plain", "jsonl", "none"] = Field(default="auto", description="How progress is shown; auto is live on a terminal and plain elsewhere.")

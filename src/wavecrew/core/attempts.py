@@ -72,6 +72,11 @@ class Progress:
     title: str
 
 
+def owner_name(run: str, phase: str, attempt: int) -> str:
+    """The name under which an attempt holds its locks."""
+    return f"{run}/{phase}/{attempt}"
+
+
 def slug_of(phase: str) -> str:
     """A short, harmless name for a phase, for folders and git branches. No other id makes the same, and none makes
     `result`, which is the branch of the whole run."""

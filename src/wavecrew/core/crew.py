@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from wavecrew.core.attempts import Fate, Result, fate_of, read_result, write_job
 from wavecrew.core.care import Care
+from wavecrew.core.gate_keeping import GateKeeping
 from wavecrew.core.homecoming import Homecoming, Rest
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.ledger import Ledger
@@ -52,6 +53,7 @@ class Crew:
         post: Callable[[Path | Exception | None], None],
         stopping: Callable[[], bool],
         watch: Watch | None = None,
+        gate: GateKeeping | None = None,
     ) -> None:
         self._ledger = ledger
         self._jobs = jobs
@@ -63,6 +65,7 @@ class Crew:
         self._post = post
         self._stopping = stopping
         self._watch = watch or Watch()
+        self._gate = gate
         self._silent: dict[Path, str] = {}
         """Why attempts are being ended of whose agents nothing was heard."""
         self._phase_of: dict[Path, str] = {}
@@ -103,6 +106,7 @@ class Crew:
         failed: list[Event] = []
         for one in ready:
             try:
+                self._let_in(one.phase.id)
                 write_job(one.folder, one.job)
                 self._care.before_start(self._jobs.state_folder, self._jobs.run, one)
                 self._supervisor.start(one.folder)
@@ -113,6 +117,13 @@ class Crew:
                     self._care.after_end(one.folder, ended)
                 failed.append(ended)
         self._ledger.record(*failed)
+
+    def _let_in(self, name: str) -> None:
+        """Let the attempt of a phase ask at the write gate."""
+        if self._gate is not None:
+            found = self._state.phase_states[name]
+            root = self._home.root(name) if self._home else self._jobs.workspace
+            self._gate.admit(found.agent, name, found.attempts, self._jobs.folder(name, found.attempts), root)
 
     def _not_started(self, folder: Path, error: Exception) -> ev.AttemptEnded:
         with contextlib.suppress(OSError):
@@ -152,6 +163,7 @@ class Crew:
                 ended = self._end(one.phase.id, Outcome.STOPPED, Cause.STOPPED, "stopped before it was started")
                 await home.leave(cancelled(ended, self._state.phase_states[one.phase.id].cancelled_by))
                 return
+            self._let_in(one.phase.id)
             write_job(one.folder, one.job)
             self._supervisor.start(one.folder)
             self._listen_to(one.folder)
@@ -181,6 +193,8 @@ class Crew:
             event = await self._judge(folder, name)
             if event is None:
                 continue
+            if self._gate is not None:
+                self._gate.dismiss(name, event.attempt)
             self._watch.drop(folder)
             self._silent.pop(folder, None)
             if closed := closure(self._state, event):
@@ -289,6 +303,7 @@ class Crew:
             self._phase_of[folder] = name
             self._listen_to(folder)
             if fate_of(folder) is Fate.ALIVE:
+                self._let_in(name)
                 self._adopt(folder)
                 adopted.append(ev.AttemptAdopted(at=self._ledger.clock(), phase=name, attempt=attempt))
             else:

@@ -24,6 +24,7 @@ from wavecrew.core.bell import Bell
 from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.crew import Crew
+from wavecrew.core.gate_keeping import GateKeeping
 from wavecrew.core.homecoming import Homecoming, Isolation
 from wavecrew.core.jobs import Desk, JobMaker, Prepared
 from wavecrew.core.ledger import Ledger, Observer
@@ -72,6 +73,7 @@ class Engine:
         inputs: Callable[[ExecutionState, PhaseInfo], Mapping[str, str]] = lambda state, phase: {},
         has_room: Callable[[], bool] = lambda: True,
         oversight: OversightRules = OversightRules(),  # noqa: B008 -- it is frozen
+        documents: Sequence[Path] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -101,6 +103,12 @@ class Engine:
             if isolation
             else None
         )
+        bounds = jobs.bounds
+        self._gate = (
+            GateKeeping(bounds, registry, self._ledger, jobs.workspace, documents)
+            if bounds is not None and bounds.gate_seconds is not None
+            else None
+        )
         self._crew = Crew(
             ledger=self._ledger,
             jobs=jobs,
@@ -112,6 +120,7 @@ class Engine:
             post=self._inbox.put_nowait,
             stopping=lambda: bool(self._stop_reason),
             watch=(watch := Watch(oversight.silent_after)),
+            gate=self._gate,
         )
         self._oversight = Oversight(
             oversight,
@@ -152,6 +161,8 @@ class Engine:
                 )
             )
             try:
+                if self._gate is not None:
+                    await self._gate.open(epoch)
                 await self._recover()
                 self._ledger.record(*self._opening(self.state))
                 await self._loop()
@@ -203,6 +214,8 @@ class Engine:
 
     async def _leave(self) -> None:
         await self._crew.close()
+        if self._gate is not None:
+            await self._gate.close()
         self._locks.leave_all()
 
     # -- the loop

@@ -110,6 +110,10 @@ class Homecoming:
             )
         return tip
 
+    def root(self, name: str) -> Path:
+        """The workspace of the latest attempt of a phase, in its worktree."""
+        return self._place(name).workspace
+
     def desk(self, phase: str, attempt: int, slot: int) -> Desk:
         """Where the next attempt of a phase will work: on top of everything that was merged so far."""
         place = self._has.worktrees.place(phase, attempt)

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from wavecrew.core import agent_home
 from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder, files_folder
+from wavecrew.core.bounds import Bounds
 from wavecrew.core.liveness import ATTEMPT_MARK
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.errors import PreflightError
@@ -109,6 +110,8 @@ class JobMaker:
     model: str = ""
     """The model that agents with a choice of models use; empty leaves it to them."""
     prompt_template: str = ""
+    bounds: Bounds | None = None
+    """What keeps agents within what their phases may write, beside the claims."""
     timeout: float | None = None
     grace: float = 10.0
     log_limit: int | None = None
@@ -180,8 +183,18 @@ class JobMaker:
             files=str(files_folder(folder)),
             launcher=(sys.executable, "-I", "-S", agent_home.__file__),
         )
+        if self.bounds is not None:
+            context = replace(
+                context,
+                hook=self.bounds.hook(name, self.run, phase.id, attempt),
+                hook_timeout=self.bounds.hook_timeout,
+                ceiling=self.bounds.is_limited(name),
+            )
         invocation = self.agents[name].prepare(phase, context)
-        steps = (*setup, *invocation.steps, *check_steps(phase))
+        own = invocation.steps
+        if self.bounds is not None:
+            own = self.bounds.limited(name, own, folder, desk.workspace, git=bool(desk.base))
+        steps = (*setup, *own, *check_steps(phase))
         timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
         job = self._job(phase.id, attempt, desk, folder, steps, invocation.environment, timeout)
         job = replace(job, files=invocation.files)

@@ -14,6 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from wavecrew.core import lock_table
+from wavecrew.core.attempts import owner_name
 from wavecrew.core.jobs import Prepared
 from wavecrew.core.lock_registry import Grant
 from wavecrew.core.resource_manager import LockRegistry
@@ -146,7 +147,7 @@ class LockQueue:
 
     def owner(self, name: str, attempt: int) -> str:
         """The name under which an attempt holds its locks."""
-        return f"{self._run}/{name}/{attempt}"
+        return owner_name(self._run, name, attempt)
 
 
 def awaited(state: ExecutionState, name: str, resource: str, holder: str, now: float) -> Event | None:

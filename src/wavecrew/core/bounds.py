@@ -1,0 +1,65 @@
+"""What keeps an agent within what its phase may write: the gate that it asks, and the ceiling that the kernel keeps.
+
+What it does: says for each agent which of the two it gets, and adds them to its steps. An agent that cannot ask is not
+pretended to be gated; claims, the audit and its worktree stand alone then.
+What it does not know: who keeps the gate (`gate_keeping`), what the kernel does (`ceiling`), and what agents are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from wavecrew.core import ceiling
+from wavecrew.core.attempts import files_folder, owner_name
+from wavecrew.core.gate_socket import agent_timeout, hook_argv
+from wavecrew.models.invocation import JobStep, JobStepKind
+
+_NO_GATE_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which bounds the agents of a run get. `gate_seconds` is how long an agent is made to wait at the gate; None is no
+    gate. `agents` are all that there are, by name, and `runs` is the folder with the folders of all runs."""
+
+    agents: Mapping[str, object]
+    runs: Path
+    gate_seconds: float | None = None
+    ceiling: bool = False
+
+    def is_gated(self, agent: str) -> bool:
+        """Whether this agent asks before it writes."""
+        able = getattr(getattr(self.agents.get(agent), "capabilities", None), "gate", "")
+        return self.gate_seconds is not None and able == "yes"
+
+    def is_limited(self, agent: str) -> bool:
+        """Whether the kernel keeps this agent below a ceiling: it must be known what it needs beside its work."""
+        return self.ceiling and hasattr(self.agents.get(agent), "own_paths")
+
+    def hook(self, agent: str, run: str, phase: str, attempt: int) -> tuple[str, ...]:
+        """Program and arguments that an attempt has to ask; empty is no gate."""
+        if self.gate_seconds is None or not self.is_gated(agent):
+            return ()
+        return hook_argv(self.runs / run, owner_name(run, phase, attempt), self.gate_seconds)
+
+    @property
+    def hook_timeout(self) -> float:
+        """How long an agent must wait for the answer, in seconds."""
+        return _NO_GATE_SECONDS if self.gate_seconds is None else agent_timeout(self.gate_seconds)
+
+    def limited(
+        self, agent: str, steps: Sequence[JobStep], folder: Path, workspace: Path, *, git: bool
+    ) -> tuple[JobStep, ...]:
+        """The steps of an attempt, with the agent itself below its ceiling. `git`: it has a worktree of its own."""
+        if not self.is_limited(agent):
+            return tuple(steps)
+        own = [str(Path(path).expanduser()) for path in getattr(self.agents[agent], "own_paths", ())]
+        paths = [str(workspace), str(files_folder(folder)), tempfile.gettempdir(), *own]
+        return tuple(
+            replace(step, argv=ceiling.command(paths, step.argv, git=git)) if step.kind is JobStepKind.AGENT else step
+            for step in steps
+        )

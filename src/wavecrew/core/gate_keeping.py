@@ -1,0 +1,87 @@
+"""The gate of a run while a coordinator is in charge: who may ask at it, and what of its answers is recorded.
+
+What it does: opens and closes the write gate, lets attempts in and out, and puts what is news on record.
+What it does not know: how calls are judged (`gate_calls`), and which agents ask (`bounds` says so).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from wavecrew.core.attempts import files_folder, owner_name
+from wavecrew.core.bounds import Bounds
+from wavecrew.core.gate_calls import Decision, Verdict
+from wavecrew.core.ledger import Ledger
+from wavecrew.core.lock_registry import LockRegistry
+from wavecrew.core.workplace import Workplace
+from wavecrew.core.write_gate import WriteGate
+from wavecrew.models import events as ev
+
+
+class GateKeeping:
+    """The gate of a run, and who may ask at it. `documents` are those of the plan, which no agent may write. What it
+    answers is recorded, unless it is no news: a write within the claims of its phase."""
+
+    def __init__(
+        self, bounds: Bounds, registry: LockRegistry, ledger: Ledger, workspace: Path, documents: Sequence[Path] = ()
+    ) -> None:
+        self._bounds = bounds
+        self._ledger = ledger
+        self._workspace = workspace
+        self._documents = documents
+        self._gate = WriteGate(
+            registry,
+            bounds.runs / ledger.run,
+            wait_seconds=bounds.gate_seconds or 0.0,
+            home=str(Path.home()),
+            on_decision=self._decided,
+        )
+
+    async def open(self, epoch: int) -> None:
+        """Answer from now on, as the coordinator of this epoch. Raises OSError."""
+        await self._gate.start(epoch)
+
+    async def close(self) -> None:
+        """Answer nobody any more; then nobody writes."""
+        await self._gate.close()
+
+    def admit(self, agent: str, phase: str, attempt: int, folder: Path, root: Path) -> None:
+        """Let an attempt ask that works in `root`, or go on to ask after a coordinator died. Raises OSError and
+        StoreError."""
+        if self._bounds.is_gated(agent):
+            free = (Path(tempfile.gettempdir()), files_folder(folder))
+            place = Workplace(self._workspace, root, free=free, documents=self._documents)
+            owner = owner_name(self._ledger.run, phase, attempt)
+            self._gate.admit(owner, f"phase {phase}", folder, place)
+
+    def dismiss(self, phase: str, attempt: int) -> None:
+        """An attempt is over: nothing more is granted to it."""
+        self._gate.dismiss(owner_name(self._ledger.run, phase, attempt))
+
+    def _decided(self, decision: Decision) -> None:
+        allowed = decision.verdict is Verdict.ALLOWED
+        if allowed and not (decision.claimed or decision.waited_seconds):
+            return
+        phase, attempt = phase_of(decision.attempt)
+        self._ledger.record(
+            ev.WriteJudged(
+                at=self._ledger.clock(),
+                phase=phase,
+                attempt=attempt,
+                tool=decision.tool,
+                paths=decision.paths,
+                allowed=allowed,
+                claimed=decision.claimed,
+                waited=decision.waited_seconds,
+                holder=decision.holder,
+                reason=decision.reason,
+            )
+        )
+
+
+def phase_of(owner: str) -> tuple[str, int]:
+    """Phase and attempt that a name stands for under which locks are held."""
+    phase, _, attempt = owner.partition("/")[2].rpartition("/")
+    return phase, int(attempt)

@@ -1,0 +1,120 @@
+"""Agents that ask before they write, and the ceiling above them: by a program that behaves as Claude Code does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from repo import Repo
+from sandbox import Sandbox, wait_for
+
+from wavecrew.core.ceiling import probe
+
+
+@pytest.fixture
+def repo(box: Sandbox) -> Repo:
+    program = box.home / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_claude.py")} "$@"\n')
+    program.chmod(0o755)
+    box.extra["PATH"] = f"{program.parent}:{os.environ['PATH']}"
+    found = Repo(box)
+    found.begin()
+    return found
+
+
+def task(name: str, script: str, *, writes: tuple[str, ...] = (), **keys: Any) -> dict[str, Any]:
+    return {"id": name, "name": f"Phase {name}", "agent": "claude", "description": script, "writes": writes, **keys}
+
+
+def test_what_is_claimed_is_written_and_what_is_free_is_claimed_on_the_way(repo: Repo) -> None:
+    repo.plan(task("a", "WRITE a: 1\nWRITE b/c: 2", writes=("a",)))
+
+    done = repo.run()
+
+    assert done.code == 0, done
+    assert (repo.text("a"), repo.text("b/c")) == ("1\n", "2\n")
+    [judged] = repo.events("WriteJudged")
+    assert (judged["allowed"], judged["claimed"]) == (True, ["b/c"])
+
+
+@pytest.mark.parametrize("isolation", ["shared", "worktree"])
+def test_who_wants_what_another_phase_holds_waits_for_it(repo: Repo, isolation: str) -> None:
+    """In one folder the file is another one after the wait, and the agent has to read it again first."""
+    repo.plan(
+        task("a", "WRITE x: a\nSHELL touch $HOME/a\nWAIT $HOME/go", writes=("x",)),
+        task("b", "WAIT $HOME/a\nWRITE x: b", writes=("y",)),
+        task("c", "WRITE y: c", needs=["a"]),
+    )
+    repo.box.write("y", "y\n")
+    repo.commit()
+    running = repo.box.start_run("--isolation", isolation, "--conflict-retry-attempts", "2", "--ceiling", "off")
+    wait_for(lambda: (repo.box.home / "a").exists(), "a is at work")
+    wait_for(lambda: repo.box.wavecrew("locks", "list", "--json").json["waiters"], "b stands in the queue")
+    (repo.box.home / "go").touch()
+
+    done = running.end()
+
+    assert done.code == 0, done
+    waited = [one for one in repo.events("WriteJudged") if one["phase"] == "b" and one["waited"] > 0]
+    assert waited
+    assert waited[0]["holder"] == "phase a"
+
+
+@pytest.mark.parametrize("path", ["$WAVECREW_ROOT/.git/config", "../outside", "$WAVECREW_ROOT/README.md"])
+def test_what_no_agent_may_write_is_refused(repo: Repo, path: str) -> None:
+    repo.plan(task("a", f"WRITE {path}: x\nWRITE a: 1", writes=("a",)))
+    before = (repo.box.folder / ".git" / "config").read_text()
+
+    done = repo.run("--ceiling", "off")
+
+    assert done.code == 0, done
+    assert (repo.box.folder / ".git" / "config").read_text() == before
+    assert repo.box.read("README.md") == "# Here\n"
+    assert not any(one["allowed"] for one in repo.events("WriteJudged"))
+    assert repo.text("a") == "1\n"
+
+
+@pytest.mark.skipif(not probe().available, reason=f"NO CEILING ON THIS KERNEL: {probe().reason}")
+def test_what_a_shell_writes_outside_is_refused_by_the_kernel(repo: Repo) -> None:
+    temporary = repo.box.home / "tmp"  # what agents may use as such does not hold the workspace then
+    temporary.mkdir()
+    repo.box.extra["TMPDIR"] = str(temporary)
+    repo.plan(task("a", "SHELL echo x > $WAVECREW_ROOT/stolen; echo y > inside; git commit -qam own\nWRITE a: 1"))
+
+    done = repo.run("--audit", "off")
+
+    assert done.code == 0, done
+    assert not (repo.box.folder / "stolen").exists()
+    assert repo.text("inside") == "y\n"
+
+
+def test_an_agent_that_says_that_it_failed_has_failed(repo: Repo) -> None:
+    repo.plan(task("a", "WRITE a: 1\nFAIL", writes=("a",)))
+
+    done = repo.run()
+
+    assert done.code == 1
+    [ended] = repo.events("AttemptEnded")
+    assert ended["cause"] in ("agent", "exit")
+    [told] = repo.events("AgentReported")
+    assert (told["cost_usd"], told["session"]) == (0.25, "s-1")
+
+
+def test_who_asks_goes_on_to_ask_after_the_coordinator_was_killed(repo: Repo) -> None:
+    repo.plan(task("a", "SHELL touch $HOME/up\nWAIT $HOME/go\nWRITE free: 1", writes=("a",), retries=0))
+    running = repo.box.start_run()
+    wait_for(lambda: (repo.box.home / "up").exists(), "the agent is at work")
+    running.kill()
+    again = repo.box.start_run()
+    wait_for(lambda: repo.events("AttemptAdopted"), "it is adopted")
+    (repo.box.home / "go").touch()
+
+    done = again.end()
+
+    assert done.code == 1  # its output is missing: nobody wrote `a`
+    assert [one["claimed"] for one in repo.events("WriteJudged")] == [["free"]]
+    assert repo.text("free", repo.branch("a")) == "1\n"
