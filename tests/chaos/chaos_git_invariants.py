@@ -46,7 +46,7 @@ def check_finished(world: GitWorld, tree: str = "", *, refused: bool = False) ->
     told = world.start("verify")
     assert told.end() == 0, f"C1: verify says: {told.told}"
     found = world.git("rev-parse", f"{world.result}^{{tree}}").strip()
-    assert not tree or found == tree, f"C7: {world.git('diff', '--stat', tree, found)}"
+    assert not tree or found == tree, f"C7: {world.files(found)}"
     return history
 
 

@@ -168,8 +168,10 @@ class GitWorld(World):
 
     def users(self) -> Mine:
         """The user's own things as they are now."""
-        files = [path for path in self.workspace.rglob("*") if path.is_file()]
-        theirs = [path for path in files if not {".git", ".wavecrew"} & set(path.relative_to(self.workspace).parts)]
+        theirs = []
+        for folder, names, files in os.walk(self.workspace):
+            names[:] = [name for name in names if name not in (".git", ".wavecrew")]
+            theirs += [Path(folder, name) for name in files]
         theirs += [path for name in _HANDS_OFF if (path := self.common / name).exists()]
         theirs += [path for path in (self.common / "hooks").rglob("*") if path.is_file()]
         digests = {str(p.relative_to(self.workspace)): hashlib.sha256(p.read_bytes()).hexdigest() for p in theirs}

@@ -308,7 +308,10 @@ def kept_if_wrong(world: AnyWorld) -> Iterator[AnyWorld]:
         if os.environ.get("CHAOS_KEEP"):
             for one in world.started:
                 one.kill()
-            world.base = Path(shutil.copytree(world.base, f"/tmp/kept-{world.base.name}", symlinks=True))
+            kept = Path(f"/tmp/kept-{world.base.name}")
+            with contextlib.suppress(shutil.Error):  # sockets cannot be copied
+                shutil.copytree(world.base, kept, symlinks=True)
+            world.base = kept
             sys.stderr.write(f"kept: {world.base}\n")
             shutil.rmtree(world.workspace.parent, ignore_errors=True)
         else:
