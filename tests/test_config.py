@@ -56,6 +56,8 @@ FURTHER = {
     "author": None,
     "first_port": 20_000,
     "audit": "warn",
+    "write_gate": "auto",
+    "ceiling": "auto",
     "put_back": True,
     "env": (),
     "ui": "auto",
