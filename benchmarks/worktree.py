@@ -38,7 +38,7 @@ NOTHING = "true"
 TEN_FILES = "mkdir -p made/$WAVECREW_PHASE; for n in 0 1 2 3 4 5 6 7 8 9; do echo $n > made/$WAVECREW_PHASE/$n; done"
 A_SECOND = f"{TEN_FILES}; sleep 1"
 AGENTS = 8
-SETTINGS = "[user]\n\tname = Bench\n\temail = bench@example.org\n[init]\n\tdefaultBranch = main\n"
+SETTINGS = "[user]\n\tname = Bench\n\temail = bench@example.org\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n"
 
 
 # -- repositories -----------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class CountingGit(Git):
 
 def steps(ground: Ground, rounds: int) -> None:
     """Print what each way station takes. All attempts begin at the same commit, so all but the first are merged."""
-    times: dict[str, list[tuple[float, int]]] = {}
+    times: dict[str, list[tuple[float, float, int]]] = {}
     with ground.copy() as folder:
         state = folder / ".wavecrew"
         state.mkdir()
@@ -116,9 +116,10 @@ def steps(ground: Ground, rounds: int) -> None:
         worktrees, integration = Worktrees(git, folder, state, "bench"), Integration(git, "bench")
 
         def timed(what: str, do: Callable[..., _T], *words: Any, **named: Any) -> _T:
-            begin, calls = time.perf_counter(), git.calls
+            begin, busy, calls = time.perf_counter(), computing(), git.calls
             answer = do(*words, **named)
-            times.setdefault(what, []).append((time.perf_counter() - begin, git.calls - calls))
+            spans = time.perf_counter() - begin, computing() - busy
+            times.setdefault(what, []).append((*spans, git.calls - calls))
             return answer
 
         start = tip = integration.begin(git.text("rev-parse", "HEAD"))
@@ -136,12 +137,20 @@ def steps(ground: Ground, rounds: int) -> None:
             timed("move the result", integration.advance, tip, proposal.commit)
             tip = proposal.commit
             assert timed("close the worktree", worktrees.close, place)
-    print("| step | median ms | slowest ms | calls of git |\n| --- | ---: | ---: | ---: |")
+    print("| step | median ms | slowest ms | computing ms | calls of git |\n| --- |" + " ---: |" * 4)
+    sums = [0.0, 0.0, 0]
     for what, measured in times.items():
-        spans = [seconds * 1000 for seconds, _ in measured]
-        print(f"| {what} | {statistics.median(spans):.0f} | {max(spans):.0f} | {measured[-1][1]} |")
-    whole = sum(statistics.median(seconds for seconds, _ in measured) for measured in times.values())
-    print(f"| all | {1000 * whole:.0f} | | {sum(measured[-1][1] for measured in times.values())} |\n", flush=True)
+        spans, busy, calls = zip(*measured, strict=True)
+        row = [statistics.median(spans), statistics.median(busy), calls[-1]]
+        sums = [one + more for one, more in zip(sums, row, strict=True)]
+        print(f"| {what} | {1000 * row[0]:.0f} | {1000 * max(spans):.0f} | {1000 * row[1]:.0f} | {row[2]} |")
+    print(f"| all | {1000 * sums[0]:.0f} | | {1000 * sums[1]:.0f} | {sums[2]} |\n", flush=True)
+
+
+def computing() -> float:
+    """Seconds of the processor that this process and those that it has waited for have taken so far. On a machine with
+    other work this says more than the clock."""
+    return sum(os.times()[:4])
 
 
 # -- whole runs -------------------------------------------------------------------------------------------------
@@ -220,9 +229,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What isolation in worktrees costs.")
     parser.add_argument("--files", type=int, default=10_000, help="how many files the repository has")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured")
+    parts = ("steps", "work", "phases")
+    parser.add_argument("--part", action="append", choices=parts, help="only this table; can be given twice")
     parser.add_argument("--quick", action="store_true", help="a tenth of the files, one round")
     given = parser.parse_args()
     files, rounds = (given.files // 10, 1) if given.quick else (given.files, given.rounds)
+    given.part = given.part or parts
     load = "/".join(f"{one:.1f}" for one in os.getloadavg())
     git = subprocess.run(["git", "version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{machine()}, {git}; {files:,} files; medians of {rounds} rounds; load at the start {load}\n")
@@ -230,9 +242,12 @@ def main() -> None:
     try:
         ground = Ground(folder, files)
         os.environ.update(HOME=str(ground.home), GIT_CONFIG_NOSYSTEM="1")  # the steps are measured in this process
-        steps(ground, 5 * rounds)
-        phases(ground, 12, rounds)
-        work(ground, 30, rounds)
+        if "steps" in given.part:
+            steps(ground, 5 * rounds)
+        if "phases" in given.part:
+            phases(ground, 12, rounds)
+        if "work" in given.part:
+            work(ground, 30, rounds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"\nload at the end {'/'.join(f'{one:.1f}' for one in os.getloadavg())}")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wavecrew.core.git_calls import printable
 from wavecrew.core.resource_keys import ResourceKeys, is_temporary
 from wavecrew.models.resources import Claim, ClaimIndex, Resource, ResourceKind
 
@@ -78,9 +79,9 @@ def unclaimed(keys: ResourceKeys, names: Iterable[str], claims: Iterable[Claim])
 
 
 def told(paths: tuple[str, ...]) -> str:
-    """Some paths, and how many more there are."""
+    """Some paths, and how many more there are. Agents choose names, and they go to terminals and into prompts."""
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(paths[:_SHOWN]) + more
+    return ", ".join(map(printable, paths[:_SHOWN])) + more
 
 
 def _photograph(workspace: Path) -> _Picture:
