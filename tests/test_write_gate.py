@@ -267,7 +267,9 @@ def test_places_where_nobody_may_write_and_places_where_everybody_may(tmp_path: 
             (here / "plan").mkdir()
             (here / "plan" / "01.md").write_text("")
             home.mkdir()
-            world.admit("b", free=[home], documents=[here / "plan" / "01.md"])
+            own = world.run_folder / "b" / "1" / "files"
+            own.mkdir(parents=True)
+            world.admit("b", free=[home, own, tmp_path], documents=[here / "plan" / "01.md"])
 
             async def refused(payload: object, why: str) -> None:
                 answer = await world.ask("b", payload)
@@ -275,7 +277,8 @@ def test_places_where_nobody_may_write_and_places_where_everybody_may(tmp_path: 
                 assert why in answer.told, payload
 
             await refused(world.write("/etc/passwd"), "outside of")
-            await refused(world.write("../elsewhere"), "outside of")
+            await refused(world.write("../../elsewhere"), "outside of")
+            await refused(world.write(own.parent / "exit"), "belongs to wavecrew")
             await refused(world.write("link/passwd"), "outside of")
             await refused(world.write(".git/hooks/pre-commit"), "belongs to git")
             await refused(world.write("sub/.GIT/config"), "belongs to git")
@@ -286,6 +289,8 @@ def test_places_where_nobody_may_write_and_places_where_everybody_may(tmp_path: 
             await refused(shell("find . -delete", here), "anywhere in the folder")
             await refused(world.write("a\x1b[2Jb"), "cannot be seen")
             assert (await world.ask("b", world.write(home / "settings.json"))).allowed
+            assert (await world.ask("b", world.write(own / "settings.json"))).allowed
+            assert (await world.ask("b", world.write("../elsewhere"))).allowed
             assert (await world.ask("b", shell("mkdir -p plan/sub; rm link", here))).allowed
             assert world.held("b") == {"link"}
 

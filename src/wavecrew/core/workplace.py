@@ -34,7 +34,8 @@ class Target:
 
 class Workplace:
     """The place of one attempt. `root` is where it works: a worktree, or the workspace itself. In `free` folders, such
-    as its home and the one for temporary files, it may write what it likes. `documents` are those of the plan."""
+    as its home and the one for temporary files, it may write what it likes; where one lies in another, the inner one
+    counts. `documents` are those of the plan."""
 
     def __init__(
         self, workspace: Path, root: Path, *, free: Iterable[Path] = (), documents: Iterable[Path] = ()
@@ -43,6 +44,7 @@ class Workplace:
         self.root = os.path.realpath(root)
         self._keys = ResourceKeys(Path(self.root))
         self._free = tuple(os.path.realpath(folder) for folder in free)
+        self._own = tuple(folder for folder in self._free if self._is_within(folder))
         inside = (_below(os.path.realpath(document), self.workspace) for document in documents)
         self._documents = tuple(
             Resource(ResourceKind.FILE, self._keys.spelling(name)) for name in inside if name is not None
@@ -52,6 +54,10 @@ class Workplace:
     def is_shared(self) -> bool:
         """Whether others work in the same folder."""
         return self.root == self.workspace
+
+    def _is_within(self, folder: str) -> bool:
+        """Whether a free folder lies within what is else locked, or closed."""
+        return any(_below(folder, outer) for outer in (self.workspace, self.root))
 
     def targets(self, writes: Iterable[Write]) -> tuple[Target, ...]:
         """What has to be held for these writes. Raises InvalidValueError, in words for the agent, for one that may not
@@ -94,6 +100,8 @@ class Workplace:
         """The path below the root, or None where everybody may write. `optional`: it is the name of a link whose
         target is judged by itself."""
         name = _below(place, self.root)
+        if any(_below(place, folder) is not None for folder in self._own):
+            return None
         if name is not None:
             closed = [part for part in name.split("/") if self._keys.spelling(part).casefold() in _CLOSED]
             if closed:
