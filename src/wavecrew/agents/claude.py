@@ -67,7 +67,7 @@ class ClaudeAgent:
     )
     environment: Final[Mapping[str, str]] = _ENVIRONMENT
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
-    own_paths: Final = ("~/.claude", "~/.claude.json", "~/.cache")
+    own_paths: Final = ("~/.claude/", "~/.claude.json")
 
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
         """Why this phase cannot be given to it; empty if it can."""

@@ -59,7 +59,7 @@ class CodexAgent:
     )
     environment: Final[Mapping[str, str]] = MappingProxyType({})
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
-    own_paths: Final = ("~/.codex",)
+    own_paths: Final = ("~/.codex/",)
 
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
         """Why this phase cannot be given to it; empty if it can."""

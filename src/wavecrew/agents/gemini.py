@@ -66,7 +66,7 @@ class GeminiAgent:
             504 % 256: Ending.UNREACHABLE,
         }
     )
-    own_paths: Final = ("~/.gemini",)
+    own_paths: Final = ("~/.gemini/",)
 
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
         """Why this phase cannot be given to it; empty if it can."""

@@ -99,7 +99,12 @@ class OpencodeAgent:
     )
     environment: Final[Mapping[str, str]] = _ENVIRONMENT
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
-    own_paths: Final = ("~/.cache/opencode", "~/.config/opencode", "~/.local/share/opencode", "~/.local/state/opencode")
+    own_paths: Final = (
+        "~/.cache/opencode/",
+        "~/.config/opencode/",
+        "~/.local/share/opencode/",
+        "~/.local/state/opencode/",
+    )
 
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
         """Why this phase cannot be given to it; empty if it can."""

@@ -25,7 +25,7 @@ _MAX_WORD: Final = 120
 _MOST: Final = 2**53
 
 _CUT: Final = re.compile(rb"\[wavecrew: about \d+ bytes were cut out here\]")
-_COMPLAINT: Final = re.compile(rb"(?:\x1b\[[0-9;]*m)*(?:error|fatal)\b", re.IGNORECASE)
+_COMPLAINT: Final = re.compile(rb"(?:\x1b\[[0-9;]*m)*(?:(?i:error|fatal)\b|E[A-Z]{4,}: )")
 """How a program begins to say, outside of its events, that it cannot start."""
 _SEQUENCES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"

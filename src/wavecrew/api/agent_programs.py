@@ -63,13 +63,14 @@ def _look(agent: AgentProgram, path: str, cache: _Cache, patience: float) -> Ins
 def _ask(agent: AgentProgram, where: str, path: str, patience: float) -> tuple[str, str]:
     """The version, or the problem."""
     shown = " ".join(agent.version_argv)
-    with tempfile.TemporaryDirectory(prefix="wavecrew-") as home:
+    # a file, not a pipe: what it leaves behind could keep a pipe open for ever
+    with tempfile.TemporaryDirectory(prefix="wavecrew-") as home, tempfile.TemporaryFile() as answer:
         quiet = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1", **agent.environment}
         try:
             asked = subprocess.Popen(
                 [where, *agent.version_argv[1:]],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=answer,
                 stderr=subprocess.DEVNULL,
                 cwd=home,
                 env=quiet,
@@ -78,16 +79,18 @@ def _ask(agent: AgentProgram, where: str, path: str, patience: float) -> tuple[s
         except OSError as error:
             return "", f"{where} cannot be started: {error.strerror}"
         try:
-            answer, _ = asked.communicate(timeout=patience)
+            code = asked.wait(patience)
         except subprocess.TimeoutExpired:
             return "", f"{shown} did not answer within {patience:g} s"
         finally:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(asked.pid, signal.SIGKILL)
-            asked.communicate()
-    if asked.returncode != 0:
-        return "", f"{shown} ended with {asked.returncode}"
-    found = _VERSION.search(answer[:_MOST].decode(errors="replace"))
+            asked.wait()
+        answer.seek(0)
+        text = answer.read(_MOST).decode(errors="replace")
+    if code != 0:
+        return "", f"{shown} ended with {code}"
+    found = _VERSION.search(text)
     return (found[0], "") if found else ("", f"{shown} told no version")
 
 

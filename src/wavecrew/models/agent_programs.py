@@ -64,7 +64,8 @@ class AgentProgram(Protocol):
 
     @property
     def own_paths(self) -> tuple[str, ...]:
-        """Files and folders that it has to be able to write beside its work, below the home folder (`~/...`)."""
+        """What it has to be able to write beside its work, below the home folder (`~/...`). What ends in / is a folder,
+        which has to be there before the kernel can let the program write into it."""
 
     def reader(self, earlier: AgentReport | None = None) -> StreamReader:
         """A reader for one attempt; `earlier` is the report of the attempt whose session goes on."""

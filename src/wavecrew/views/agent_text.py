@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from wavecrew.models.agent_programs import Capabilities, InstalledProgram
 from wavecrew.models.agent_report import Known
-from wavecrew.views.run_words import wrapped
+from wavecrew.views.run_words import DOT, wrapped
 from wavecrew.views.terminal_text import one_line
 
 WIDTH: Final = 80
@@ -46,7 +46,7 @@ def agents_text(lines: list[AgentLine], width: int = WIDTH) -> Iterator[str]:
         head = f"{one_line(line.name):<{margin}}"
         yield from wrapped(head, one_line(line.summary).split(" "), width, between=" ")
         for label, words in _told(line):
-            yield from wrapped(" " * margin + label, words, width, between=" " if not label else ", ")
+            yield from wrapped(" " * margin + label, words, width, between=DOT if label else " ")
 
 
 def _told(line: AgentLine) -> Iterator[tuple[str, list[str]]]:
