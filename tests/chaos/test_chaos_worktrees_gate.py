@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 from chaos_git_invariants import check_finished
 from chaos_git_world import CONFIG, PLAN, GitWorld, git_world
+from chaos_invariants import read
 from chaos_sizes import LONG
 from chaos_world import Phase, Zygote, until
+
+from wavecrew.models import events as ev
 
 GATED = CONFIG.replace('sh -c ". $HOME/../gate.sh"', 'sh -c ". $HOME/../slow-gate.sh"')
 SLOW_GATE = """
@@ -165,3 +169,27 @@ def _points_of_teardown(zygote: Zygote) -> list[str]:
     with git_world(zygote, PLAN[:1]) as world:
         assert world.start(faults={"trace": str(world.base / "trace")}).end() == 0
         return [key for key in world.lines("trace") if key.startswith("coordinator|open|attempts.py")]
+
+
+@pytest.mark.parametrize("before", ["", "killed"])
+def test_a_teardown_that_hangs_can_be_interrupted(zygote: Zygote, before: str) -> None:
+    """Also one that another coordinator has begun."""
+    hanging = "teardown = ['sh -c \"until [ -e $HOME/../open ]; do sleep 0.01; done\"']\n"
+    with git_world(zygote, PLAN[:1], config=hanging) as world:
+        running = world.start()
+        until(lambda: (world.run_folder / "a" / "1" / "teardown" / "started").exists(), "a teardown")
+        if before:
+            running.kill()
+            running = world.start()
+            until(lambda: len(_coordinators(world)) == 2, "another in charge")
+            time.sleep(0.3)
+        running.signal(signal.SIGINT)
+        assert running.end(20) == 130, running.told
+        (world.base / "open").touch()
+        assert world.finish() == 0, world.started[-1].told
+        check_finished(world)
+
+
+def _coordinators(world: GitWorld) -> list[ev.Event]:
+    history = read(world)
+    return [] if history is None else [one for one in history.events if isinstance(one, ev.CoordinatorStarted)]

@@ -78,6 +78,11 @@ class Crew:
         return MappingProxyType(self._phase_of)
 
     @property
+    def errands(self) -> AbstractSet[Path]:
+        """The folders of attempts for which something is being done beside the loop."""
+        return self._errands.keys()
+
+    @property
     def is_busy(self) -> bool:
         """Whether something is being done beside the loop."""
         return bool(self._errands)

@@ -142,7 +142,7 @@ class Engine:
         """End all agents and leave; called a second time, do not wait for their grace time. Safe in the event loop."""
         self._stop_reason = self._stop_reason or reason
         self._is_leaving = True
-        self._end(self._crew.at_work, checks=True)
+        self._end({*self._crew.at_work, *self._crew.errands}, checks=True)
         self._inbox.put_nowait(None)
 
     async def run(self) -> ExecutionState:
