@@ -25,6 +25,7 @@ from wavecrew.config.settings import ENVIRONMENT_PREFIX, Setting
 from wavecrew.config.sources import RESERVED_VARIABLES, LoadedConfig, OriginKind, config_schema, load_config
 from wavecrew.config.toml_lines import KeyLines
 from wavecrew.errors import ConfigError, InvalidValueError, Place, Severity, UsageError
+from wavecrew.models.usage import Budget
 from wavecrew.views.config_text import config_json, config_table
 
 FOUNDING = {
@@ -37,6 +38,7 @@ FOUNDING = {
 FURTHER = {
     "plan": "plan",
     "agent": "runbook",
+    "fallback_agent": None,
     "command": (),
     "command_prompt": "stdin",
     "model": None,
@@ -45,6 +47,10 @@ FURTHER = {
     "retries": 0,
     "retry_delay_seconds": 0,
     "grace_seconds": 10,
+    "budget": None,
+    "budget_hard": False,
+    "silent_after_seconds": 60,
+    "stall": "tell",
     "fail_fast": False,
     "gate": "none",
     "min_free_memory": 256,
@@ -146,6 +152,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"phase_timeout_seconds": 0}, "phase_timeout_seconds must be a number above 0 and up to 604800, or none, not 0"),
     ({"log_limit_bytes": 65_535}, "log_limit_bytes must be a whole number of at least 65536, or none, not 65535"),
     ({"fail_fast": 1}, "fail_fast must be true or false, not 1"),
+    ({"budget": "5"}, "budget must be like 5usd, 200ktok or 2Mtok, or none, not '5'"),
+    ({"budget": "0.0usd"}, "budget must be like 5usd, 200ktok or 2Mtok, or none, not '0.0usd'"),
+    ({"budget": 5}, "budget must be like 5usd, 200ktok or 2Mtok, or none, not 5"),
+    ({"silent_after_seconds": 0}, "silent_after_seconds must be a number above 0 and up to 604800, or none, not 0"),
+    ({"stall": "kill"}, "stall must be one of tell, restart, fail, not 'kill'"),
     ({"gate": "waves"}, "gate must be one of none, wave, phase, not 'waves'"),
     ({"isolation": "docker"}, "isolation must be one of auto, worktree, shared, not 'docker'"),
     ({"min_free_memory": -1}, "min_free_memory must be a whole number from 0 to 16777216, not -1"),
@@ -186,6 +197,17 @@ def test_a_wrong_value_is_refused_in_one_sentence(values: dict[str, Any], reason
         ParallelExecutionConfig(**values)
     assert str(refused.value) == reason
     assert isinstance(refused.value, ValueError)
+
+
+@given(st.text("0159.", max_size=4), st.sampled_from(["usd", " usd", "tok", "ktok", "Mtok", "Gtok", "mtok", "eur", ""]))
+def test_a_budget_that_is_accepted_can_be_read_and_no_other(amount: str, unit: str) -> None:
+    try:
+        ParallelExecutionConfig(budget=amount + unit)
+    except InvalidValueError:
+        with pytest.raises(InvalidValueError):
+            Budget.parse(amount + unit)
+    else:
+        assert Budget.parse(amount + unit).text == amount + unit
 
 
 @pytest.mark.parametrize(
@@ -291,6 +313,11 @@ _variable_name = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True) | 
 _command_line = st.lists(_argument, min_size=1, max_size=3).map(shlex.join) | st.just("none")
 _person = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>"), min_size=1, max_size=8)
 
+_SPECIAL: dict[str, st.SearchStrategy[Any]] = {
+    "author": st.builds("{} <{}>".format, _person, _person),
+    "budget": st.builds("{}{}".format, st.integers(1, 999), st.sampled_from(["usd", "tok", " ktok", "Mtok"])),
+}
+
 
 def _values_of(name: str, told: Setting) -> st.SearchStrategy[Any]:
     """Values that this setting can have, made from its schema alone."""
@@ -306,8 +333,8 @@ def _values_of(name: str, told: Setting) -> st.SearchStrategy[Any]:
             values = st.booleans()
         case "array" if name in ("setup", "teardown", "gate_commands"):
             values = st.lists(_command_line, max_size=3).map(tuple)
-        case _ if name == "author":
-            values = st.builds("{} <{}>".format, _person, _person)
+        case _ if name in _SPECIAL:
+            values = _SPECIAL[name]
         case "array" if name == "env":
             values = st.lists(_variable_name, max_size=4).map(tuple)
         case "array":

@@ -165,7 +165,7 @@ def config_schema() -> dict[str, Any]:
         told.pop("form", None)
         if "anyOf" in told:  # TOML has no null: nothing is a word
             told["anyOf"] = [{"const": NOTHING} if kind == {"type": "null"} else kind for kind in told["anyOf"]]
-            told["default"] = NOTHING
+            told["default"] = NOTHING if told["default"] is None else told["default"]
     schema["title"] = "wavecrew configuration"
     schema["description"] = "Settings in wavecrew.toml, or in [tool.wavecrew] of pyproject.toml."
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
