@@ -174,7 +174,7 @@ def _points_of_teardown(zygote: Zygote) -> list[str]:
 @pytest.mark.parametrize("before", ["", "killed"])
 def test_a_teardown_that_hangs_can_be_interrupted(zygote: Zygote, before: str) -> None:
     """Also one that another coordinator has begun."""
-    hanging = "teardown = ['sh -c \"until [ -e $HOME/../open ]; do sleep 0.01; done\"']\n"
+    hanging = "teardown = ['sh -c \"until [ -e $HOME/../open ]; do sleep 0.01; done; touch $HOME/../down\"']\n"
     with git_world(zygote, PLAN[:1], config=hanging) as world:
         running = world.start()
         until(lambda: (world.run_folder / "a" / "1" / "teardown" / "started").exists(), "a teardown")
@@ -188,6 +188,7 @@ def test_a_teardown_that_hangs_can_be_interrupted(zygote: Zygote, before: str) -
         (world.base / "open").touch()
         assert world.finish() == 0, world.started[-1].told
         check_finished(world)
+        assert (world.base / "down").exists(), "C6: it was never brought to its end"
 
 
 def _coordinators(world: GitWorld) -> list[ev.Event]:

@@ -120,9 +120,8 @@ class Homecoming:
         return Desk(place.workspace, slot, self._tip, place.branch)
 
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """From git alone: the outputs of completed phases that are not in the result, and the phases whose commit is
-        not. Nobody is at work any more, so half a worktree is nobody's."""
-        with contextlib.suppress(GitError):
+        """From git alone: the outputs of completed phases that are not in the result, and the phases that are not."""
+        with contextlib.suppress(GitError):  # nobody is at work any more, so half a worktree is nobody's
             await asyncio.to_thread(self._has.worktrees.tidy)
         proof = await asyncio.to_thread(prove, self._has.integration, self._state)
         return proof.missing, proof.unproven
@@ -174,11 +173,12 @@ class Homecoming:
 
     async def _clear_up(self, name: str, state: PhaseState, *, go: bool) -> None:
         """Run the teardown, and with `go` remove the worktree if all that is in it is on its branch."""
-        steps = command_steps(JobStepKind.TEARDOWN, self._has.teardown)
-        place = self._place(name)
+        steps, place = command_steps(JobStepKind.TEARDOWN, self._has.teardown), self._place(name)
         with contextlib.suppress(OSError, GitError):  # tried again at the end of the run, if its work came home
             if steps and place.folder.exists():
-                await self._beside(name, state, "teardown", steps)
+                result = await self._beside(name, state, "teardown", steps)
+                if result.cause == STOPPED and state.commit:
+                    return  # whoever takes the run up sees the worktree, and does it then
             if go:
                 await asyncio.to_thread(self._close, place, state.sealed)
 
