@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wavecrew.core.patches import agent_patch, unified_diff
-from wavecrew.core.shell_words import Command, Unreadable, read
-from wavecrew.core.shell_writes import Write, WriteKind, shell_writes
+from wavecrew.core.shell_state import Write, WriteKind
+from wavecrew.core.shell_words import Unreadable, read
+from wavecrew.core.shell_writes import shell_writes
 from wavecrew.core.tool_calls import tool_writes
 
 PATCH = """*** Begin Patch
@@ -210,8 +212,8 @@ def test_what_can_be_read_from_a_command(command: str, paths: list[str]) -> None
         ("touch ~you/f", [], ["~you/f"]),
         ("echo > ${x:-'>'} > f", ["/w/f"], ["${x:-'>'}"]),
         ("touch $'a\\tb' {1..3}", [], ["$'a\\tb'", "{1..3}"]),
-        ("cd $D && touch f /w/g", ["/w/g"], ["f"]),
-        ("cd -; touch f; (cd /q; touch h); popd; touch i", ["/q/h"], ["f", "i"]),
+        ("cd $D && touch f /w/g; touch h", ["/w/g", "/w/h"], ["f", "h"]),
+        ("cd -; touch f; (cd /q; touch h); popd; touch i", ["/w/f", "/q/h", "/w/i"], ["f", "i"]),
         ("ls | xargs rm", [], ["what it is given"]),
         ("sh -c \"rm $x\"; eval $y", [], ['"rm $x"', "eval"]),
         ("git reset --hard; git stash; git checkout main; git pull", [], ["git reset", "git stash", "git checkout", "git pull"]),  # noqa: E501
@@ -233,6 +235,36 @@ def test_what_can_be_read_from_a_command(command: str, paths: list[str]) -> None
 )  # fmt: skip
 def test_what_only_a_shell_can_know_is_never_guessed(command: str, paths: list[str], unread: list[str]) -> None:
     assert written(command) == (paths, unread)
+
+
+@pytest.mark.parametrize(
+    ("command", "places"),
+    [
+        ("cd a; touch f", "a"),
+        ("cd a && touch f", "a"),
+        ("cd a && :; touch f", "a"),
+        ("cd no; touch f", "no ."),
+        ("cd no && touch f", "no"),
+        ("cd no || touch f", "no ."),
+        ("cd no && :; touch f", "no ."),
+        (": && cd a && touch f", "a"),
+        (": && cd a && :; touch f", "a ."),
+        ("(: && cd a); touch f", "."),
+        ("(:) && cd a; touch f", "a ."),
+        ("if :; then cd a; fi; touch f", "a ."),
+        ("cd a; cd no; touch f", "a/no a"),
+        ("eval cd a; touch f", "a"),
+        ("eval cd no; touch f", "no ."),
+        ("git -C no rm f; touch g", "no g"),
+        ("cd 1; cd 2; cd 3; cd 4; touch /w/f", "."),
+    ],
+)
+def test_a_change_of_folder_may_fail(command: str, places: str) -> None:
+    found = shell_writes(command, "/w", is_folder=lambda path: path == "/w/a").found
+
+    assert {write.path.removesuffix("/f") for write in found} == {
+        os.path.normpath(f"/w/{place}") for place in places.split()
+    }
 
 
 NAMES = st.text(st.sampled_from("ab >|&;$`'\"\\*?[]{}~#!()<-\n\t=,."), min_size=1, max_size=12).filter(
@@ -267,7 +299,7 @@ def test_no_text_is_too_odd(command: str) -> None:
         items = []
     depth = 0
     for item in items:
-        depth += 0 if isinstance(item, Command) else 1 if item == "(" else -1
+        depth += 1 if item == "(" else -1 if item == ")" else 0
         assert depth >= 0
     assert all(write.path.startswith("/") for write in shell_writes(command, "/w", home="/h").found)
 
@@ -276,7 +308,8 @@ def test_no_text_is_too_odd(command: str) -> None:
     st.lists(
         st.sampled_from(
             ["a", "b", "'c d'", '"e;f"', "\\>", "'>'", ">", ">>", "2>", ">|", ";", "&&", "||", "|", "touch", "echo",
-             "(", ")", "{g,h}", '"$(touch i)"', "`touch j`", "#", "\\\n", "\n", "tee", "cd ~;", "~/k", "l\\ m"]
+             "(", ")", "{g,h}", '"$(touch i)"', "`touch j`", "#", "\\\n", "\n", "tee", "cd", "~", "no",
+             "cd sub;", "~/k", "l\\ m"]
         ),
         min_size=1,
         max_size=10,
@@ -284,9 +317,11 @@ def test_no_text_is_too_odd(command: str) -> None:
 )  # fmt: skip
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_real_shell_writes_no_file_that_was_not_read(tmp_path_factory: pytest.TempPathFactory, command: str) -> None:
-    """The reading is compared with what bash really does. Only that `cd` may fail is not foreseen."""
+    """The reading is compared with what bash really does."""
     folder = Path(tmp_path_factory.mktemp("sh"))
     (folder / "home").mkdir()
+    (folder / "sub").mkdir()
+    told = shell_writes(command, str(folder), home=str(folder / "home"), is_folder=os.path.isdir)
     subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
@@ -297,6 +332,5 @@ def test_a_real_shell_writes_no_file_that_was_not_read(tmp_path_factory: pytest.
         check=False,
     )
     real = {str(path) for path in folder.rglob("*") if path.is_file()}
-    told = shell_writes(command, str(folder), home=str(folder / "home"))
 
     assert told.unread or real <= {write.path for write in told.found}

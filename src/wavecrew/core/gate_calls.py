@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final, TypeVar
 
 from wavecrew.core.bell import Bell
@@ -150,7 +151,9 @@ class GateCalls:
         what the store raises."""
         if call.tool in HARMLESS or any(fnmatchcase(call.tool, pattern) for pattern in self._harmless):
             return
-        found = await self._in_thread(lambda: tool_writes(call.tool, call.given, call.cwd, home=self._home))
+        found = await self._in_thread(
+            lambda: tool_writes(call.tool, call.given, call.cwd, home=self._home, is_folder=_is_folder)
+        )
         place = call.visitor.place
         call.unread = found.unread
         call.paths = tuple(dict.fromkeys(write.path for write in found.writes))
@@ -267,6 +270,13 @@ def _require_readable(call: Call, found: ToolWrites, *, strict: bool) -> None:
             f"it cannot be read where this call writes ({', '.join(found.unread)}). Write each path out, without"
             " variables, or use your tool for editing files."
         )
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _fingerprints(targets: tuple[Target, ...]) -> dict[str, str]:

@@ -42,8 +42,9 @@ class Command:
     documents: list[str] = field(default_factory=list)
 
 
-OPEN, CLOSE = "(", ")"
-"""What stands between commands where a subshell begins and ends."""
+OPEN, CLOSE, AND, OR, NEXT = "(", ")", "&&", "||", ";"
+"""What stands between commands: a subshell begins and ends; the next runs if this one did well, if it did not, or
+in any case."""
 
 Item = Command | str
 
@@ -121,11 +122,15 @@ class _Reader:
             self._redirection()
         elif self.peek(2) == "((" and not self.command.words:
             self._skip_arithmetic()
-        elif character in ";&|()":
+        elif character in ";&|":
+            joined = self.peek(2) if self.peek(2) in (AND, OR) else NEXT
+            self.at += len(joined)
+            self._finish(joined)
+        elif character in "()":
             self.at += 1
             if character == ")" and not self.brackets:
                 self.command = Command()  # the pattern of a `case`
-            self._finish()
+            self._finish("")
             self._bracket(character)
         else:
             self._add(self.command.words)
@@ -139,9 +144,11 @@ class _Reader:
             self.brackets -= 1
             self.items.append(CLOSE)
 
-    def _finish(self) -> None:
+    def _finish(self, joined: str = NEXT) -> None:
         if self.command.words or self.command.into:
             self.items.append(self.command)
+        if joined and self.items and self.items[-1] != NEXT:
+            self.items.append(joined)
         self.command = Command()
         self.in_test = False
 

@@ -8,63 +8,45 @@ What it does not know: what other programs write (a compiler, a test, a script),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from wavecrew.core.patches import agent_patch, is_patch, unified_diff
+from wavecrew.core.shell_state import Folders, Write, WriteKind, Writes, together
 from wavecrew.core.shell_words import CLOSE, OPEN, Command, Unreadable, Word, read
 
 _HARMLESS_PLACES: Final = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/zero", "/dev/full")
 _DEEPEST: Final = 10
 
 
-class WriteKind(StrEnum):
-    """What is done at a path: a file is written, also through a link; a whole tree; the name itself goes or comes; the
-    files that a pattern matches; a folder is made, which is nobody's content."""
-
-    FILE = "file"
-    TREE = "tree"
-    ENTRY = "entry"
-    GLOB = "glob"
-    FOLDER = "folder"
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One absolute path, as it was written (with `..` and links). With `into`, and if the path is a folder, it is the
-    entry of that name in it."""
-
-    path: str
-    kind: WriteKind = WriteKind.FILE
-    into: str = ""
-
-
-@dataclass(slots=True)
-class Writes:
-    """What was found. `unread` has the words, or programs, of writes whose place cannot be read."""
-
-    found: dict[Write, None] = field(default_factory=dict)
-    unread: dict[str, None] = field(default_factory=dict)
-
-
-def shell_writes(text: str, cwd: str, *, home: str = "") -> Writes:
+def shell_writes(
+    text: str, cwd: str, *, home: str = "", is_folder: Callable[[str], bool] = lambda path: True
+) -> Writes:
     """What a command writes that a shell runs in the folder `cwd`. A text that no shell would take writes nothing
-    that can be read, which is told as unread."""
-    shell = _Shell(Writes(), home, cwd)
+    that can be read, which is told as unread. `is_folder` tells whether `cd` can go somewhere: where it may fail, what
+    follows is taken to happen in both folders."""
+    shell = _Shell(Writes(), home, (cwd,), is_folder)
     shell.run(text)
     return shell.told
 
 
 class _Shell:
-    """A shell that only reads. `cwd` is empty while it cannot be known."""
+    """A shell that only reads."""
 
-    def __init__(self, told: Writes, home: str, cwd: str, depth: int = 0) -> None:
+    def __init__(
+        self,
+        told: Writes,
+        home: str,
+        folders: tuple[str, ...],
+        is_folder: Callable[[str], bool],
+        depth: int = 0,
+    ) -> None:
         self.told = told
         self.home = home
-        self.cwd = cwd
+        self.is_folder = is_folder
+        self.place = Folders(folders)
         self.depth = depth
+        self.is_compound = False
 
     def run(self, text: str) -> None:
         try:
@@ -74,16 +56,20 @@ class _Shell:
         if items is None:
             self.told.unread["a command without an end"] = None
             return
-        outer: list[str] = []
+        outer: list[Folders] = []
         for item in items:
             if isinstance(item, Command):
                 self._command(item)
             elif item == OPEN:
-                outer.append(self.cwd)
+                outer.append(self.place)
+                self.place = Folders(together(self.place.now, self.place.left))
             elif item == CLOSE:
-                self.cwd = outer.pop()
+                self.place = outer.pop()
+            else:
+                self.place.go_on(item)
 
     def _command(self, command: Command) -> None:
+        self.is_compound |= any(word.text in _COMPOUND for word in command.words[:1])
         for target in command.into:
             if target.glob:
                 self.unread(target.text)
@@ -114,16 +100,19 @@ class _Shell:
     def write(self, word: Word, kind: WriteKind = WriteKind.FILE, into: str = "") -> None:
         if word.text in _HARMLESS_PLACES or word.text.startswith(("/dev/fd/", "/proc/self/fd/")):
             return
-        if not word.literal or not word.text or not (word.text.startswith("/") or self.cwd):
+        is_absolute = word.text.startswith("/")
+        if not word.literal or not word.text or ("" in self.place.now and not is_absolute):
             self.unread(word.text)
+        if not word.literal or not word.text:
             return
-        path = word.text if word.text.startswith("/") else f"{self.cwd.rstrip('/')}/{word.text}"
-        if not word.glob:
-            self.told.found[Write(path, kind, into)] = None
-            return
-        self.told.found[Write(path, WriteKind.GLOB)] = None
-        if kind in (WriteKind.ENTRY, WriteKind.TREE):
-            self.told.found[Write(f"{path}/**", WriteKind.GLOB)] = None
+        for folder in ("/",) if is_absolute else filter(None, self.place.now):
+            path = word.text if is_absolute else f"{folder.rstrip('/')}/{word.text}"
+            if not word.glob:
+                self.told.found[Write(path, kind, into)] = None
+                continue
+            self.told.found[Write(path, WriteKind.GLOB)] = None
+            if kind in (WriteKind.ENTRY, WriteKind.TREE):
+                self.told.found[Write(f"{path}/**", WriteKind.GLOB)] = None
 
     def unread(self, what: str) -> None:
         self.told.unread[what[:80]] = None
@@ -137,11 +126,14 @@ class _Shell:
     def change_folder(self, arguments: list[Word]) -> None:
         target = (operands(arguments) or [Word(self.home)])[0]
         if not target.literal or target.glob or target.text in ("", "-"):
-            self.cwd = ""
-        elif target.text.startswith("/"):
-            self.cwd = target.text
-        elif self.cwd:
-            self.cwd = f"{self.cwd.rstrip('/')}/{target.text}"
+            self.place.change(("",), certain=False)
+            return
+        text = target.text
+        folders = tuple(
+            text if text.startswith("/") else folder and f"{folder.rstrip('/')}/{text}" for folder in self.place.now
+        )
+        certain = not self.is_compound and all(folder and self.is_folder(folder) for folder in folders)
+        self.place.change(tuple(dict.fromkeys(folders)), certain=certain)
 
     def _script(self, arguments: list[Word]) -> None:
         """`sh -c TEXT`. A script in a file is a program like any other."""
@@ -157,14 +149,16 @@ class _Shell:
                 return
 
     def evaluate(self, arguments: list[Word]) -> None:
-        if all(word.literal for word in arguments):
-            self.run(" ".join(word.text for word in arguments))
-        else:
+        if not all(word.literal for word in arguments):
             self.unread("eval")
+            return
+        inner = self._inner(" ".join(word.text for word in arguments))
+        self.place.change(together(inner.place.now, inner.place.left), certain=True)
 
-    def _inner(self, text: str) -> None:
-        inner = _Shell(self.told, self.home, self.cwd, self.depth + 1)
+    def _inner(self, text: str) -> _Shell:
+        inner = _Shell(self.told, self.home, self.place.now, self.is_folder, self.depth + 1)
         inner.run(text)
+        return inner
 
     def copy(self, arguments: list[Word], *, moves: bool = False, trees: bool = False) -> None:
         target, sources = _target(arguments)
@@ -203,7 +197,7 @@ class _Shell:
             self.all(starts or [Word(".")], WriteKind.TREE)
 
     def _git(self, arguments: list[Word], documents: Iterable[str]) -> None:
-        inner = _Shell(self.told, self.home, self.cwd, self.depth)
+        inner = _Shell(self.told, self.home, self.place.now, self.is_folder)
         while arguments and arguments[0].text.startswith("-"):
             if arguments[0].text == "-C" and len(arguments) > 1:
                 inner.change_folder([arguments[1]])
@@ -381,5 +375,6 @@ _STARTERS: Final[Mapping[str, tuple[tuple[str, ...], int]]] = MappingProxyType({
 })
 _SHELLS: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
 _GRAMMAR: Final = frozenset(("if", "then", "elif", "else", "fi", "while", "until", "do", "done", "!", "{", "}", "esac", "time"))  # noqa: E501
+_COMPOUND: Final = frozenset(("if", "while", "until", "for", "select", "case", "function", "{"))
 _REWRITES: Final = frozenset(("merge", "rebase", "pull", "cherry-pick", "revert", "clean", "bisect", "read-tree", "checkout-index"))  # noqa: E501
 # fmt: on

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from wavecrew.core.patches import agent_patch, is_patch, unified_diff
-from wavecrew.core.shell_writes import Write, WriteKind, Writes, shell_writes
+from wavecrew.core.shell_state import Write, WriteKind, Writes
+from wavecrew.core.shell_writes import shell_writes
 
 _EDITS: Final = frozenset(
     ("Write", "Edit", "MultiEdit", "NotebookEdit", "write_file", "replace", "write", "edit", "multiedit")
@@ -56,20 +57,32 @@ class ToolWrites:
     known: bool = True
 
 
-def tool_writes(tool: str, given: object, cwd: str, *, home: str = "") -> ToolWrites:
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where a call is made: the absolute folder, the home folder, and what tells whether `cd` can go somewhere."""
+
+    cwd: str
+    home: str
+    is_folder: Callable[[str], bool]
+
+
+def tool_writes(
+    tool: str, given: object, cwd: str, *, home: str = "", is_folder: Callable[[str], bool] = lambda path: True
+) -> ToolWrites:
     """What the tool of this name writes when it is given these arguments by an agent that works in the absolute
     folder `cwd`. Never raises for what an agent sends."""
+    here = _Where(cwd, home, is_folder)
     arguments = given if isinstance(given, Mapping) else {"input": given}
     told = Writes()
     if tool in _SHELLS:
-        _shell(told, _text(arguments), _folder(arguments, cwd), home)
+        _shell(told, _text(arguments), _in(here, arguments))
     elif tool in _PATCHES:
-        _patch(told, _text(arguments), cwd, home)
-        _add(told, _paths(arguments), cwd, home)
+        _patch(told, _text(arguments), here)
+        _add(told, _paths(arguments), here)
     elif tool in _SCRIPTS:
-        _script(told, _text(arguments), cwd, home)
+        _script(told, _text(arguments), here)
     else:
-        _add(told, _paths(arguments), cwd, home)
+        _add(told, _paths(arguments), here)
     known = tool in _SHELLS or tool in _PATCHES or tool in _SCRIPTS or tool in _EDITS
     if known and tool not in _SHELLS and tool not in _SCRIPTS and not told.found:
         told.unread[tool] = None  # it writes, and does not say where
@@ -95,12 +108,13 @@ def _escaped(word: str) -> str:
     return word.replace("'", "'\\''")
 
 
-def _folder(arguments: Mapping[Any, Any], cwd: str) -> str:
+def _in(here: _Where, arguments: Mapping[Any, Any]) -> _Where:
+    """The folder that the arguments of a shell name, if they do."""
     for name in _FOLDERS:
         value = arguments.get(name)
         if isinstance(value, str) and value:
-            return value if value.startswith("/") else f"{cwd}/{value}"
-    return cwd
+            return replace(here, cwd=value if value.startswith("/") else f"{here.cwd.rstrip('/')}/{value}")
+    return here
 
 
 def _paths(given: object, depth: int = 0) -> Iterator[str]:
@@ -126,29 +140,29 @@ def _names_a_path(name: str) -> bool:
     return snake in _PLACES or _PATH.fullmatch(snake) is not None
 
 
-def _add(told: Writes, paths: Iterable[str], cwd: str, home: str) -> None:
+def _add(told: Writes, paths: Iterable[str], here: _Where) -> None:
     for path in paths:
         path = path.removeprefix("file://")
-        if path.startswith("~/") and home:
-            path = f"{home}{path[1:]}"
+        if path.startswith("~/") and here.home:
+            path = f"{here.home}{path[1:]}"
         if path:
-            told.found[Write(path if path.startswith("/") else f"{cwd.rstrip('/')}/{path}", WriteKind.FILE)] = None
+            told.found[Write(path if path.startswith("/") else f"{here.cwd.rstrip('/')}/{path}", WriteKind.FILE)] = None
 
 
 # -- kinds of tools ---------------------------------------------------------------------------------------------
 
 
-def _shell(told: Writes, text: str, cwd: str, home: str) -> None:
-    found = shell_writes(text, cwd, home=home)
+def _shell(told: Writes, text: str, here: _Where) -> None:
+    found = shell_writes(text, here.cwd, home=here.home, is_folder=here.is_folder)
     told.found.update(found.found)
     told.unread.update(found.unread)
 
 
-def _patch(told: Writes, text: str, cwd: str, home: str) -> None:
-    _add(told, agent_patch(text) or unified_diff(text), cwd, home)
+def _patch(told: Writes, text: str, here: _Where) -> None:
+    _add(told, agent_patch(text) or unified_diff(text), here)
 
 
-def _script(told: Writes, text: str, cwd: str, home: str) -> None:
+def _script(told: Writes, text: str, here: _Where) -> None:
     """A script that calls tools: what its literal arguments tell. A tool that writes and is given something else is
     unread."""
     called = {one or other for one, other in _CALLED.findall(text)} - _HARMLESS_IN_SCRIPTS
@@ -157,9 +171,9 @@ def _script(told: Writes, text: str, cwd: str, home: str) -> None:
     commands = [value for key, value, whole in literals if key in ("cmd", "command") and whole]
     folders = [value for key, value, _ in literals if key == "workdir"]
     for patch in patches:
-        _patch(told, patch, cwd, home)
+        _patch(told, patch, here)
     for command in commands:
-        _shell(told, command, _folder({"workdir": folders[0]}, cwd) if len(set(folders)) == 1 else cwd, home)
+        _shell(told, command, _in(here, {"workdir": folders[0]}) if len(set(folders)) == 1 else here)
     understood = (_PATCHES if patches else frozenset()) | (_SHELLS if commands else frozenset())
     for tool in sorted(called - understood):
         told.unread[f"tools.{tool}"] = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.core.resource_keys import ResourceKeys
-from wavecrew.core.shell_writes import Write, WriteKind
+from wavecrew.core.shell_state import Write, WriteKind
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.resources import MAX_LENGTH, Resource, ResourceKind, meets, parse_resource
 
