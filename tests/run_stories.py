@@ -169,6 +169,26 @@ def land(at: float, branch: str = "main") -> Event:
     return ev.ResultLanded(at=T0 + at, by="ann", branch=branch, commit="d0d0d0d0")
 
 
+def told(at: float, name: str, attempt: int = 1, tokens: int | None = None, cost: float | None = None) -> Event:
+    """What an agent used; as much out as in."""
+    return ev.AgentReported(
+        at=T0 + at, phase=name, attempt=attempt, input_tokens=tokens, output_tokens=tokens, cost_usd=cost
+    )
+
+
+def silence(at: float, name: str, since: float | None, words: str = "", attempt: int = 1) -> Event:
+    since = None if since is None else T0 + since
+    return ev.AgentSilence(at=T0 + at, phase=name, attempt=attempt, since=since, words=words)
+
+
+def closed(at: float, until: float, account: str = "runbook", why: str = "") -> Event:
+    return ev.AccountClosed(at=T0 + at, account=account, until=T0 + until, detail=why)
+
+
+def spent(at: float, budget: str = "1usd", cost: float = 1.25, tokens: int = 9) -> Event:
+    return ev.BudgetReached(at=T0 + at, budget=budget, cost_usd=cost, tokens=tokens)
+
+
 def new_plan(at: float, *phases: PhaseInfo) -> Event:
     return ev.PlanChanged(at=T0 + at, by="ann", plan_digest="99887766", phases=phases)
 
@@ -245,6 +265,23 @@ def bad_run() -> list[Event]:
     ]
 
 
+def held_run() -> list[Event]:
+    """02 finds its account used up at 3 s, until 63 s; 04 says nothing after a question; nobody knows what 01 cost."""
+    why = "runbook is used up: try again later"
+    return [
+        *opening(*MINITABLE, settings={"budget": "2usd"}),
+        start(0, "01"),
+        told(2, "01"),
+        end(2, "01", 1, "pyproject.toml"),
+        start(2, "02"),
+        start(2, "04"),
+        told(3, "02", 1, 700, 0.75),
+        closed(3, 63, why=why),
+        fail(3, "02", outcome=Outcome.STOPPED, cause=Cause.QUOTA, detail=why, retry_at=63),
+        silence(9, "04", 4, "Overwrite html.py? [y/n]"),
+    ]
+
+
 # -- stories by chance ------------------------------------------------------------------------------------------
 
 _NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
@@ -272,7 +309,8 @@ def histories(draw: st.DrawFn) -> list[Event]:
     phases = draw(plans())
     selected = tuple(draw(st.sets(st.sampled_from([one.id for one in phases])))) if draw(st.booleans()) else ()
     gate = draw(st.sampled_from(["none", "none", "wave", "phase"]))
-    settings = {"wave_delay_seconds": draw(st.sampled_from([0, 5])), "gate": gate}
+    more: dict[str, Any] = draw(st.sampled_from([{}, {"budget": "2ktok"}, {"fallback_agent": "x", "budget": None}]))
+    settings = {"wave_delay_seconds": draw(st.sampled_from([0, 5])), "gate": gate, **more}
     isolation = draw(st.sampled_from(["shared", "worktree"]))
     agents = draw(st.integers(1, 3))
     events = opening(*phases, agents=agents, selected=selected, settings=settings, isolation=isolation)
@@ -293,6 +331,8 @@ def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> li
     if not open_run:
         return [charge(at, state.epoch + 1, 2), land(at, words), *_resets(state, at, words), *_plans(state, at)]
     found: list[Event] = [charge(at, state.epoch + 1, 2), pause(at, words), go_on(at)]
+    found += [closed(at, at + 60, account, words) for account in ("runbook", "x", words)]
+    found += [spent(at, budget) for budget in ("2ktok", words)]
     found += [*_answers(state, at, words), forbidden(at, words, "x", suspects=tuple(state.running))]
     for name in state.queued:
         number = state.phase_states[name].attempts + 1
@@ -309,6 +349,10 @@ def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> li
         if state.phase_states[name].sealed:
             found += [propose(at, name, number), clash(at, name, words, words, attempt=number)]
             found += [merged(at, name, number, words), fail(at, name, number, cause=Cause.MERGE, detail=words)]
+        found += [told(at, name, number, tokens, 0.5) for tokens in (None, 700)]
+        found += [silence(at, name, since, words, number) for since in (None, at - 61)]
+        stopped: dict[str, Any] = {"outcome": Outcome.STOPPED, "retry_at": at + 60, "detail": words}
+        found += [fail(at, name, number, cause=cause, **stopped) for cause in (Cause.QUOTA, Cause.SILENCE)]
         found += [ev.AttemptAdopted(at=T0 + at, phase=name, attempt=number)]
         found += [fail(at, name, number, cause=cause, detail=words) for cause in (Cause.CHECK, Cause.EXIT)]
         found += [fail(at, name, number, retry_at=at + 3, detail=words)]
@@ -318,7 +362,7 @@ def _choices(state: ExecutionState, at: float, words: str, open_run: bool) -> li
         missing = (words,) if words else ()
         unproven = tuple(name for name, one in state.phase_states.items() if one.status is PhaseStatus.COMPLETED)
         found += [stop(at, words or "SIGINT"), ev.RunFinished(at=T0 + at, missing=missing)]
-        found += [finish(at, unproven), stop(at, "needs approval: wave 2")]
+        found += [finish(at, unproven), stop(at, "needs approval: wave 2"), stop(at, "its budget of 2ktok is spent")]
     return found + _resets(state, at, words)
 
 

@@ -20,20 +20,25 @@ from run_stories import (
     T0,
     bad_run,
     charge,
+    closed,
     end,
     fail,
     finish,
     go_on,
     good_run,
+    held_run,
     histories,
     keep,
     opening,
     pause,
     phase,
     reset,
+    silence,
     skip,
+    spent,
     start,
     stop,
+    told,
     until,
     wait,
 )
@@ -51,7 +56,7 @@ from wavecrew.views.run_region import Region, plain_text
 from wavecrew.views.run_report import report_data, report_json, report_text
 from wavecrew.views.run_status import run_text, runs_table, status_json, status_text
 from wavecrew.views.run_words import clock, for_encoding, in_ascii, label, moment, seconds
-from wavecrew.views.summary import Summary, summarize
+from wavecrew.views.summary import Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells, clean, cut, one_line, pad, safe_json, tail
 
 
@@ -264,6 +269,17 @@ def test_what_goes_wrong_in_plain_lines() -> None:
         (start(3, "b", agent="claude"), "00:03.0 start  b two attempt=1 agent=claude"),
         (ev.UndeclaredWrites(at=T0 + 3, suspects=("a",), paths=("x.py", "y.py")),
          '00:03.0 audit  a undeclared="x.py y.py"'),
+        (silence(61, "a", 1, "Go on? [y/n]\x1b[2J"),
+         "01:01.0 silent a silent for 1m00s; it seems to ask: Go on? [y/n]"),
+        (silence(61, "a", None), "01:01.0 heard  a is heard again"),
+        (closed(3, 63, why="runbook is used up: try later"),
+         "00:03.0 held   runbook is used up until 22:14Z (in 1m00s)"),
+        (fail(3, "a", outcome=Outcome.STOPPED, cause=Cause.QUOTA, detail="runbook is used up: try later", retry_at=63),
+         "00:03.0 stop   a 3.0s next in=1m00s costs no retry: runbook is used up: try later"),
+        (fail(3, "a", outcome=Outcome.STOPPED, cause=Cause.SILENCE, detail="nothing was heard"),
+         "00:03.0 stop   a 3.0s costs no retry: nothing was heard"),
+        (spent(3), "00:03.0 budget the budget of 1usd is spent (1.25 usd): nothing new starts; agents at work may "
+         "still use more"),
         (wait(3723.4, "b", "a \x1b[31mb", "x\ny"), '1:02:03.4 wait   b two lock="a b" holder="x y"'),
     ],
 )  # fmt: skip
@@ -341,6 +357,78 @@ def test_the_end_of_runs_without_a_failed_attempt() -> None:
     assert lines[1:3] == ["failed a: a lock could not be had", "  (it was never started, so it has no log)"]
     gone = [*opening(phase("a")), ev.RunFinished(at=T0, missing=("a.py", "b.py"))]
     assert final_lines(seen(gone, 1), {})[:2] == ["gone at the end: a.py", "                 b.py"]
+
+
+def test_held_phases_silent_agents_and_usage_are_told_everywhere() -> None:
+    """One moment of one run, in every view: who is held until when, who asks what, and what was used."""
+    found = seen(held_run(), 23)
+    held, asks = (
+        "runbook is used up until 22:14Z (in 40.0s)",
+        "silent for 19.0s; it seems to ask: Overwrite html.py? [y/n]",
+    )
+    used = "cost 0.75 usd + unknown of 1 attempt, tokens 1.4ktok + unknown of 1 attempt"
+    status, beat = " ".join(status_text(found).split()), heartbeat(found, T0)
+    for words in (
+        "needs you 1",
+        "2 held",
+        f"held 02 reader {held}",
+        f"running 04 html 21.0s {asks}",
+        used,
+        "budget 2usd",
+    ):
+        assert words in status, words
+    assert "look: wavecrew logs 04" in status
+    assert "needs you 1: 04 is silent" in beat
+    assert f"2 held: {held}" in beat
+    screen = [plain_text(line) for line in Region([row.name for row in found.rows], 110).region(found, 20)]
+    assert f"  ◷ held    02 03  {held}" in screen
+    assert any(asks in line and "needs you" in line for line in screen)
+    report = " ".join(report_text(replay(held_run()), held_run(), now=T0 + 23, alive=True).split())
+    for words in ("needs you 1", used, held):
+        assert words in report, words
+    data = json.loads(status_json(found))
+    assert (data["silent"], data["budget"], data["budget_reached"]) == (["04"], "2usd", None)
+    assert data["accounts"] == {"runbook": {"closed_until": T0 + 63, "detail": "runbook is used up: try again later"}}
+    assert data["usage"] == {"attempts": 2, "tokens": 1400, "cost_usd": 0.75, "unknown_tokens": 1, "unknown_cost": 1}
+    rows = {row["id"]: row for row in data["phases"]}
+    assert (rows["02"]["standing"], rows["02"]["held_by"], rows["02"]["held_until"]) == ("held", "runbook", T0 + 63)
+    assert (rows["04"]["silent_since"], rows["04"]["last_words"]) == (T0 + 4, "Overwrite html.py? [y/n]")
+    assert rows["01"]["usage"]["cost_usd"] is None
+    phases = {one["id"]: one for one in report_data(replay(held_run()), held_run())["phases"]}
+    assert phases["02"]["attempts"][0]["usage"]["cost_usd"] == 0.75
+    assert phases["04"]["attempts"][0]["usage"] is None
+    assert final_lines(found, {})[-2].startswith("used: cost 0.75 usd")
+
+
+def test_an_account_that_opens_holds_nobody_up_and_a_stand_in_helps() -> None:
+    later = seen(held_run(), 64)
+    assert later.counts[Standing.HELD] == 0
+    assert dict(later.accounts) == {}
+    others = [*opening(phase("a"), settings={"fallback_agent": "x"}), closed(1, 60)]
+    assert seen(others, 2).counts[Standing.HELD] == 0
+    assert "account runbook is used up until 22:14Z" in " ".join(status_text(seen(others, 2)).split())
+    assert seen([*others, closed(1, 30, "x")], 2).by_id["a"].held_by == "runbook"
+
+
+def test_a_run_that_has_spent_its_budget_says_how_to_go_on() -> None:
+    events = [*opening(phase("a"), phase("b")), start(0, "a"), told(1, "a", 1, 5, 1.25), end(1, "a"), spent(1)]
+    words = "the budget of 1usd is spent (1.25 usd): nothing new starts"
+    assert words in " ".join(status_text(seen(events, 2)).split())
+    assert "the budget of 1usd is spent" in seen(events, 2).by_id["b"].reason
+    found = seen([*events, stop(2, "its budget of 1usd is spent")], 3, alive=False)
+    assert "next: wavecrew run --budget MORE" in status_text(found)
+    assert any(line.startswith(words) for line in final_lines(found, {}))
+    assert "budget of 1usd spent" in heartbeat(seen(events, 2), T0)
+    assert words in " ".join(report_text(replay(events), events).split())
+
+
+def test_many_silent_agents_are_counted() -> None:
+    phases = [phase(name) for name in "abcdefg"]
+    events = [*opening(*phases, agents=9), *(start(0, name) for name in "abcdefg")]
+    events += [silence(60, name, 0) for name in "abcdefg"]
+    status = " ".join(status_text(seen(events, 61)).split())
+    assert "needs you 7" in status
+    assert "3 more silent agents" in status
 
 
 def test_many_failures_are_counted() -> None:

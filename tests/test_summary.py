@@ -14,6 +14,7 @@ from run_stories import (
     T0,
     bad_run,
     charge,
+    closed,
     end,
     fail,
     finish,
@@ -338,6 +339,14 @@ def test_a_phase_at_work_that_the_run_leaves_out_is_no_part_of_the_forecast() ->
 def test_the_forecast_counts_the_pause_before_a_retry() -> None:
     events = [*opening(phase("a", "", 10)), start(0, "a"), fail(2, "a", retry_at=7)]
     assert seen(events, 4).left == pytest.approx(13)
+
+
+def test_the_forecast_counts_the_time_that_an_account_is_closed() -> None:
+    events = [*opening(phase("a", "", 4), phase("b", "", 4), agents=1), closed(0, 60)]
+    assert seen(events, 0).left == pytest.approx(68)  # both wait for it, and then they take turns
+    assert seen(events, 61).left == pytest.approx(8)
+    others = [*opening(phase("a", "", 4), phase("b", "", 4, agent="x"), agents=1), closed(0, 60)]
+    assert seen(others, 0).left == pytest.approx(64)
 
 
 def test_the_forecast_counts_the_pauses_between_waves() -> None:

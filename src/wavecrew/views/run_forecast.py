@@ -19,6 +19,7 @@ from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Estimates, priorities
 from wavecrew.models.simulation import ChainStep, Wait, Workload, simulate
 from wavecrew.views.run_words import chain_words
+from wavecrew.views.usage_words import holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,20 @@ def forecast(state: ExecutionState, now: float) -> Forecast | None:
     left = max(result.makespan, by_waves)
     if left <= 0:
         return None
+    left = _with_holds(state, rests, left, now)
     late = by_waves > result.makespan * 1.01
     chain = _known(state, result.pacing_chain)
     return Forecast(left, chain, WaveRules.of(state.settings).delay if late else None)
+
+
+def _with_holds(state: ExecutionState, rests: Mapping[str, float], left: float, now: float) -> float:
+    """With the time that accounts of agents stay closed: nobody who is held starts before, and if all are, nobody."""
+    ready = [name for name in state.queued if name in rests]
+    holds = [found[1].until - now if (found := holding(state, name, now)) else 0.0 for name in ready]
+    if not any(holds):
+        return left
+    waits = 0.0 if state.running else min(holds)
+    return max(left + waits, *(hold + rests[name] for name, hold in zip(ready, holds, strict=True)))
 
 
 def _with_pauses(state: ExecutionState, rests: Mapping[str, float], now: float) -> float:

@@ -7,10 +7,12 @@ What it does not know: how usage is measured, and what stands around its words.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from wavecrew.errors import InvalidValueError
 from wavecrew.models.accounts import Closure
 from wavecrew.models.events import AgentReported, BudgetReached
 from wavecrew.models.execution_state import ExecutionState
@@ -93,8 +95,9 @@ def spent_at(event: BudgetReached, spent: Spent) -> Spent:
 
 def budget_words(budget: str, spent: Spent) -> str:
     """That nothing new starts, and that what is at work may go beyond."""
-    told = Budget.parse(budget)
-    used = token_words(spent) if told.cost_usd is None else cost_words(spent)
+    used = spent_words(spent)
+    with suppress(InvalidValueError):  # another version of wavecrew may write it otherwise
+        used = token_words(spent) if Budget.parse(budget).cost_usd is None else cost_words(spent)
     return f"the budget of {one_line(budget)} is spent ({used}): nothing new starts; agents at work may still use more"
 
 
