@@ -65,6 +65,8 @@ def status(settings: Globals, run: str, watch: bool, wait: bool, exit_status: bo
         return ExitCode.OK
     if opened.state.left_for_approval and not opened.alive:
         return ExitCode.NEEDS_HUMAN
+    if opened.state.left_for_budget and not opened.alive:
+        return ExitCode.LIMIT_REACHED
     done = opened.state.end_time is not None and opened.state.succeeded
     if opened.state.lacks_proof:
         return ExitCode.UNPROVEN
