@@ -115,6 +115,27 @@ def test_an_answer_is_kept_until_the_program_changes(machine: Machine, tmp_path:
     assert (tmp_path / "log").read_text() == "asked\n" * 3
 
 
+@pytest.mark.parametrize(
+    ("script", "works"),
+    [
+        ("read line; echo nothing; echo '{\"gate\": true}'; sleep 600", True),
+        ("read line; echo '{\"gate\": false}'", False),
+        ("exit 1", None),
+        ("sleep 600", None),
+    ],
+)
+def test_some_can_tell_whether_they_would_ask_our_gate(machine: Machine, script: str, works: bool | None) -> None:
+    machine.install("tool", f'[ "$1" != gate ] && echo 1.5 && exit\n{script}')
+    answers = {b'{"gate": true}': True, b'{"gate": false}': False}
+    one = agent(
+        gate_question=lambda: (("tool", "gate"), "a line\n"),
+        gate_answer=lambda output: next((answers[line] for line in output.splitlines() if line in answers), None),
+    )
+    found = [machine.look(one, patience=0.5 if works is None else 30.0)["tool"] for _ in range(2)]
+    assert [(one.version, one.gate_works) for one in found] == [("1.5", works)] * 2
+    assert found[0].doubt == ("" if works is not False else "this version would write without asking our gate")
+
+
 def test_what_a_program_leaves_behind_is_not_waited_for(machine: Machine, tmp_path: Path) -> None:
     leaves = f"(trap '' TERM; setsid sh -c 'echo $$ > {tmp_path}/left; exec sleep 600' &)"
     machine.install("tool", f"{leaves}; until [ -s {tmp_path}/left ]; do :; done; echo 1.5")
@@ -124,7 +145,9 @@ def test_what_a_program_leaves_behind_is_not_waited_for(machine: Machine, tmp_pa
         os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"PATH": 3}', '{"PATH": [[], "1.0"]}', '{"PATH": [["STAMP"], 7]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"PATH": 3}', '{"PATH": [[], "1.0"]}', '{"PATH": [["STAMP"], 7, null]}']
+)
 def test_a_broken_memory_is_none(machine: Machine, text: str) -> None:
     path = machine.install("tool", "echo 1.5")
     machine.cache.mkdir()

@@ -525,6 +525,28 @@ def test_the_gate_of_codex_is_trusted_and_nothing_else_is() -> None:
     assert settings["features.hooks"] is True
 
 
+def test_codex_can_be_asked_whether_it_trusts_our_gate() -> None:
+    codex = CodexAgent()
+    argv, text = codex.gate_question()
+    assert argv[:2] == ("codex", "app-server")
+    assert sum(argument.startswith(("hooks.PreToolUse=", "hooks.state=")) for argument in argv) == 2
+    assert [json.loads(line).get("method") for line in text.splitlines()] == ["initialize", "initialized", "hooks/list"]
+    key = "/<session-flags>/config.toml:pre_tool_use:0:0"
+
+    def answer(*hooks: dict[str, Any]) -> bool | None:
+        told = {"id": 2, "result": {"data": [{"cwd": "/", "hooks": list(hooks)}]}}
+        return codex.gate_answer(b'{"id":1,"result":{}}\nnoise\n' + json.dumps(told).encode() + b"\n")
+
+    trusted = {"key": key, "trustStatus": "trusted", "enabled": True}
+    assert answer({"key": "another", "trustStatus": "untrusted"}, trusted) is True
+    assert answer(trusted | {"trustStatus": "untrusted"}) is False
+    assert answer(trusted | {"enabled": False}) is False
+    assert answer({**trusted, "key": "another"}) is False
+    assert answer() is False
+    assert codex.gate_answer(b'{"id":1}\n{"id":2,"res') is None
+    assert codex.gate_answer(b'{"id":2,"error":{"code":-32601}}\n') is False
+
+
 def test_codex_has_a_sandbox_unless_the_kernel_is_one() -> None:
     codex = CASES["codex"]
     assert 'sandbox_mode="workspace-write"' in codex.prepare().steps[0].argv

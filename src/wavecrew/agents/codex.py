@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wavecrew.agents.prompt import prompt_for
-from wavecrew.agents.streams import Event, EventReader, ending_of
+from wavecrew.agents.streams import Event, EventReader, ending_of, event_in
 from wavecrew.models.agent_programs import Capabilities
 from wavecrew.models.agent_report import AgentReport, Ending, Known, StreamReader, Usage
 from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
@@ -79,6 +79,27 @@ class CodexAgent:
     def reader(self, earlier: AgentReport | None = None) -> StreamReader:
         """A reader for one attempt."""
         return _Reader(earlier)
+
+    def gate_question(self) -> tuple[tuple[str, ...], str]:
+        """A command and its input that make the program tell whether it would ask our gate. No model is called."""
+        context = AttemptContext("", 1, "/", "", hook=("wavecrew-gate",))
+        settings = (argument for setting in gate_settings(context) for argument in ("-c", setting))
+        asked = (
+            {"id": 1, "method": "initialize", "params": {"clientInfo": {"name": "wavecrew", "version": "1"}}},
+            {"method": "initialized"},
+            {"id": 2, "method": "hooks/list", "params": {"cwds": ["/"]}},
+        )
+        return (self.program, "app-server", *settings), "".join(json.dumps(one) + "\n" for one in asked)
+
+    def gate_answer(self, output: bytes) -> bool | None:
+        """What that command has told; None as long as it has told nothing of it."""
+        for line in output.splitlines():
+            event = event_in(line)
+            if event.count("id") == 2:
+                hooks = (hook for place in event.part("result").parts("data") for hook in place.parts("hooks"))
+                ours = [hook for hook in hooks if hook.text("key") == _HOOK_KEY]
+                return any(hook.text("trustStatus") == "trusted" and hook.true("enabled") for hook in ours)
+        return None
 
 
 def gate_settings(context: AttemptContext) -> list[str]:

@@ -14,20 +14,22 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from wavecrew.core.jobs import Agent
-from wavecrew.models.agent_programs import AgentProgram, InstalledProgram
+from wavecrew.models.agent_programs import AgentProgram, AnswersForItsGate, InstalledProgram
 
 PATIENCE: Final = 10.0
 """Seconds that a program has to tell its version."""
 _NEEDED: Final = ("program", "version_argv", "oldest", "capabilities", "environment")
 _VERSION: Final = re.compile(r"\d+\.\d+(?:\.\d+)*")
-_MOST: Final = 65_536
+_MOST: Final = 262_144
+_LOOK_SECONDS: Final = 0.05
 
 
 def program_of(agent: Agent | AgentProgram) -> AgentProgram | None:
@@ -52,46 +54,95 @@ def _look(agent: AgentProgram, path: str, cache: _Cache, patience: float) -> Ins
     where = shutil.which(agent.program, path=path)
     if where is None:
         return InstalledProgram(agent.program, agent.oldest, problem=f"there is no program {agent.program} on PATH")
-    version = cache.version(where)
-    problem = ""
-    if not version:
-        version, problem = _ask(agent, where, path, patience)
-        cache.keep(where, version)
-    return InstalledProgram(agent.program, agent.oldest, where, version, problem)
+    kept = cache.found(where)
+    if kept is None:
+        version, problem = _ask_version(agent, where, path, patience)
+        if problem:
+            return InstalledProgram(agent.program, agent.oldest, where, problem=problem)
+        kept = version, _ask_gate(agent, where, path, patience)
+        if kept[1] is not None or not isinstance(agent, AnswersForItsGate):
+            cache.keep(where, *kept)
+    return InstalledProgram(agent.program, agent.oldest, where, kept[0], gate_works=kept[1])
 
 
-def _ask(agent: AgentProgram, where: str, path: str, patience: float) -> tuple[str, str]:
+def _ask_version(agent: AgentProgram, where: str, path: str, patience: float) -> tuple[str, str]:
     """The version, or the problem."""
     shown = " ".join(agent.version_argv)
-    # a file, not a pipe: what it leaves behind could keep a pipe open for ever
-    with tempfile.TemporaryDirectory(prefix="wavecrew-") as home, tempfile.TemporaryFile() as answer:
-        quiet = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1", **agent.environment}
+    argv = [where, *agent.version_argv[1:]]
+    try:
+        code, answer = _answer(argv, path, agent.environment, patience)
+    except OSError as error:
+        return "", f"{where} cannot be started: {error.strerror}"
+    if code is None:
+        return "", f"{shown} did not answer within {patience:g} s"
+    if code != 0:
+        return "", f"{shown} ended with {code}"
+    found = _VERSION.search(answer.decode(errors="replace"))
+    return (found[0], "") if found else ("", f"{shown} told no version")
+
+
+def _ask_gate(agent: AgentProgram, where: str, path: str, patience: float) -> bool | None:
+    """Whether it would ask our gate, if it can tell."""
+    if not isinstance(agent, AnswersForItsGate):
+        return None
+    argv, text = agent.gate_question()
+    try:
+        _, answer = _answer([where, *argv[1:]], path, agent.environment, patience, text, agent.gate_answer)
+    except OSError:
+        return None
+    return agent.gate_answer(answer)
+
+
+def _answer(
+    argv: list[str],
+    path: str,
+    environment: Mapping[str, str],
+    patience: float,
+    text: str = "",
+    enough: Callable[[bytes], object] = lambda output: None,
+) -> tuple[int | None, bytes]:
+    """Exit code and output of a program, with a home folder of its own. It is ended when it has told `enough` (not
+    None), and when it takes too long: its code is None then. Raises OSError when it cannot be started."""
+    # files, not pipes: what the program leaves behind could keep a pipe open for ever
+    with tempfile.TemporaryDirectory(prefix="wavecrew-") as home, tempfile.TemporaryFile() as output:
+        quiet = {"PATH": path, "HOME": home, "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1", **environment}
+        asked = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if text else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            cwd=home,
+            env=quiet,
+            start_new_session=True,
+        )
         try:
-            asked = subprocess.Popen(
-                [where, *agent.version_argv[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=answer,
-                stderr=subprocess.DEVNULL,
-                cwd=home,
-                env=quiet,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return "", f"{where} cannot be started: {error.strerror}"
-        try:
-            code = asked.wait(patience)
-        except subprocess.TimeoutExpired:
-            return "", f"{shown} did not answer within {patience:g} s"
+            if asked.stdin is not None:
+                with suppress(OSError):
+                    asked.stdin.write(text.encode())
+                    asked.stdin.flush()  # and it stays open: some end with their input, before they answer
+            code = _wait(asked, output, patience, enough)
         finally:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(asked.pid, signal.SIGKILL)
             asked.wait()
-        answer.seek(0)
-        text = answer.read(_MOST).decode(errors="replace")
-    if code != 0:
-        return "", f"{shown} ended with {code}"
-    found = _VERSION.search(text)
-    return (found[0], "") if found else ("", f"{shown} told no version")
+            if asked.stdin is not None:
+                with suppress(OSError):
+                    asked.stdin.close()
+        return code, _head(output)
+
+
+def _wait(
+    asked: subprocess.Popen[bytes], output: IO[bytes], patience: float, enough: Callable[[bytes], object]
+) -> int | None:
+    end = time.monotonic() + patience
+    while (code := asked.poll()) is None and time.monotonic() < end and enough(_head(output)) is None:
+        with suppress(subprocess.TimeoutExpired):
+            asked.wait(_LOOK_SECONDS)
+    return code
+
+
+def _head(output: IO[bytes]) -> bytes:
+    return os.pread(output.fileno(), _MOST, 0)
 
 
 class _Cache:
@@ -108,16 +159,16 @@ class _Cache:
             found = json.loads(self._file.read_text(encoding="utf-8"))
             self._known = found if isinstance(found, dict) else {}
 
-    def version(self, path: str) -> str:
+    def found(self, path: str) -> tuple[str, bool | None] | None:
+        """Version, and whether the gate works; None if that is not known of this file."""
         match self._known.get(path):
-            case [list() as stamp, str() as version] if stamp == _stamp(path):
-                return version if _VERSION.fullmatch(version) else ""
-        return ""
+            case [list() as stamp, str() as version, None | bool() as gate] if stamp == _stamp(path):
+                return (version, gate) if _VERSION.fullmatch(version) else None
+        return None
 
-    def keep(self, path: str, version: str) -> None:
-        if version:
-            self._known[path] = [_stamp(path), version]
-            self._changed = True
+    def keep(self, path: str, version: str, gate: bool | None) -> None:
+        self._known[path] = [_stamp(path), version, gate]
+        self._changed = True
 
     def save(self) -> None:
         if not self._changed:

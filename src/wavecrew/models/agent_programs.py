@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wavecrew.models.agent_report import AgentReport, Ending, Known, StreamReader
 
@@ -71,6 +71,17 @@ class AgentProgram(Protocol):
         """A reader for one attempt; `earlier` is the report of the attempt whose session goes on."""
 
 
+@runtime_checkable
+class AnswersForItsGate(Protocol):
+    """A program that can be asked whether it would use our gate."""
+
+    def gate_question(self) -> tuple[tuple[str, ...], str]:
+        """A command, and what it gets on standard input."""
+
+    def gate_answer(self, output: bytes) -> bool | None:
+        """What it has told up to now; None is nothing yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstalledProgram:
     """What was found of the program of an agent. `problem` is empty if it can be used."""
@@ -80,10 +91,14 @@ class InstalledProgram:
     path: str = ""
     version: str = ""
     problem: str = ""
+    gate_works: bool | None = None
+    """Whether it said that it would ask our gate; None where it was not asked."""
 
     @property
     def doubt(self) -> str:
         """Why it may not do what is said of it; empty if there is no reason."""
+        if self.gate_works is False:
+            return "this version would write without asking our gate"
         if self.version and is_older(self.version, self.oldest):
             return f"older than {self.oldest}, the oldest version that was tried"
         return ""
