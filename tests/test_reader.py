@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_a_missing_phase_stays_a_dependency_and_other_words_do_not(tmp_path: Pat
     plan = single(tmp_path, "## Phase 1: a\n**Depends on**: v1.2.0 complete\n## Phase 2: b\n**Depends on**: Phase 9\n")
     assert edges(plan) == {"1": [], "2": ["9"]}
     assert "WC119" in codes(plan)
+
+
+@pytest.mark.parametrize("name", ["deploy (prod)", "(x)", "$(x)", "none", "all of it", "1 to 3", "a, b"])
+def test_an_id_as_it_is_written_is_that_phase_whatever_else_it_could_mean(tmp_path: Path, name: str) -> None:
+    phases = [{"id": name, "name": "First"}, {"id": "last", "name": "Last", "needs": [name]}]
+    plan = single(tmp_path, json.dumps({"phases": phases}), "plan.json")
+    assert edges(plan)["last"] == [name]
 
 
 def test_wishes_are_told_and_not_waited_for(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ def _choose(fields: Sequence[DependencyField], index: Index, draft: Draft) -> li
 
 def _speaks(statement: Statement, index: Index, draft: Draft) -> bool:
     meaning = statement.meaning
+    if statement.words in index.exact:
+        return True
     if meaning.none or meaning.all_previous or meaning.previous:
         return True
     return any(_means(reference, index, draft) for reference in (*meaning.references, *meaning.soft))
@@ -91,6 +93,9 @@ def _read(fields: Iterable[DependencyField], index: Index, draft: Draft, finding
 
 
 def _ids(statement: Statement, index: Index, draft: Draft, findings: Findings) -> Iterator[str]:
+    if statement.words in index.exact:  # an id as it is written, whatever else its words could mean
+        yield statement.words
+        return
     meaning = statement.meaning
     excepted = {name for reference in meaning.excepted for name in index.find(reference, draft)}
     for reference in meaning.references:
