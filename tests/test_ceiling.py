@@ -235,6 +235,7 @@ def test_git_works_in_an_own_worktree(worktree: Path, packed: bool) -> None:
     script = """set -e
     echo b > b; git add b; git commit -q -m one; git mv b c; git commit -q --amend -m two
     git reset -q --hard HEAD; git checkout -q -- .; git rm -q c; git commit -q -m three; git revert --no-edit HEAD
+    touch d; git clean -fdq; git checkout -q --detach; git checkout -q wavecrew/r1/p/1
     git merge -q main; git rebase -q main; git status; git log --oneline; git reflog; git gc --auto
     """
     code, told = below([], script, cwd=worktree / "sub", git=True)
@@ -243,6 +244,20 @@ def test_git_works_in_an_own_worktree(worktree: Path, packed: bool) -> None:
     assert git("log", "--format=%s", "main..wavecrew/r1/p/1", cwd=repository).split("\n")[-2] == "two"
     assert git("rev-parse", "HEAD", cwd=worktree) == git("rev-parse", "wavecrew/r1/p/1", cwd=repository)
     git("fsck", "--strict", cwd=repository)
+
+
+@limited
+def test_a_cherry_pick_is_made_and_leaves_its_mark(worktree: Path) -> None:
+    """Git ends it by deleting a reference, for which it wants a lock on the references of all."""
+    script = """set -e
+    git checkout -q --detach; echo b > b; git add b; git commit -q -m side; git checkout -q wavecrew/r1/p/1
+    git cherry-pick HEAD@{1}; rm "$(git rev-parse --git-path CHERRY_PICK_HEAD)"
+    """
+    code, told = below([], script, cwd=worktree, git=True)
+
+    assert code == 0, told
+    assert "packed-refs.lock" in told
+    assert git("log", "--format=%s", "main..wavecrew/r1/p/1", cwd=worktree) == "side\n"
 
 
 @limited
