@@ -252,6 +252,14 @@ def test_totals() -> None:
     assert sum(summary.counts.values()) == 10
 
 
+def test_what_costs_no_retry_is_not_counted_as_one() -> None:
+    stopped: dict[str, Any] = {"outcome": Outcome.STOPPED, "cause": Cause.QUOTA}
+    events = [*opening(phase("a")), start(0, "a"), fail(1, "a", **stopped), start(2, "a", 2)]
+    assert seen(events, 1.5).retries == 0
+    assert seen(events, 3).retries == 0
+    assert seen([*events, fail(3, "a", 2, retry_at=3), start(3, "a", 3)], 4).retries == 1
+
+
 def test_work_counts_every_attempt_and_is_unknown_when_only_the_last_is_known() -> None:
     assert seen(bad_run(), 15).work == pytest.approx(2 + 4 + 5 + 1.2 + 2 + 5 + 4 + 2)
     assert seen(bad_run(), 15).retries == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repo import Repo
 from sandbox import Sandbox, wait_for
 
 LIMIT, PHASE_FAILED = 6, 1
@@ -63,7 +64,7 @@ def teach(box: Sandbox, script: str = "", name: str = "claude") -> None:
 
     program = Path(box.extra["PATH"].split(os.pathsep)[0]) / name
     program.parent.mkdir(exist_ok=True)
-    program.write_text(CLAUDE.format(python=sys.executable, folder=str(box.folder), script=script))
+    program.write_text(CLAUDE.format(python=sys.executable, folder=str(box.home), script=script))
     program.chmod(0o755)
 
 
@@ -73,7 +74,8 @@ def plan(box: Sandbox, **keys: Any) -> None:
 
 def ran(box: Sandbox) -> list[str]:
     """`a.1`, `b.1`: attempts whose agents were started, in order."""
-    return [line.split()[0] for line in box.read("ran").splitlines()]
+    found = box.home / "ran"
+    return [line.split()[0] for line in found.read_text().splitlines()] if found.exists() else []
 
 
 def of(lines: str, kind: str) -> list[dict[str, Any]]:
@@ -87,7 +89,7 @@ def of(lines: str, kind: str) -> list[dict[str, Any]]:
 ONCE_LIMITED = """
 if not (folder / "limited").exists():
     (folder / "limited").write_text("")
-    say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": time.time() + 4})
+    say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": time.time() + 8})
     ends("You have hit your limit", 429, None, 1)
 """
 
@@ -103,6 +105,7 @@ def test_a_used_up_account_holds_all_back_costs_no_retry_and_goes_on_by_itself(c
     shown = crew.wavecrew("status").out
     assert "3 held" in shown
     assert "claude is used up until" in shown
+    assert "held    claude is used up until" in crew.wavecrew("explain", "b").out
     assert ran(crew) == ["a.1"]
     done = run.end()
     assert done.code == 0
@@ -119,17 +122,17 @@ def test_a_used_up_account_holds_all_back_costs_no_retry_and_goes_on_by_itself(c
 
 
 def test_another_agent_stands_in_for_one_that_is_used_up(crew: Sandbox) -> None:
-    teach(crew, ONCE_LIMITED.replace("+ 4", "+ 3600"))
+    teach(crew, ONCE_LIMITED.replace("+ 8", "+ 3600"))
     flags = ("--fallback-agent", "command", "--max-parallel-agents", "1", "--ui", "jsonl")
-    crew.write("wavecrew.toml", f'command = ["sh", "-c", "echo $WAVECREW_PHASE >> {crew.folder}/others"]\n')
+    crew.write("wavecrew.toml", f'command = ["sh", "-c", "echo $WAVECREW_PHASE >> {crew.home}/others"]\n')
     done = crew.run(*flags)
     assert done.code == 0, done
-    assert crew.read("others").split() == ["a", "b", "c"]
+    assert (crew.home / "others").read_text().split() == ["a", "b", "c"]
     assert [one["agent"] for one in of(done.out, "AttemptStarted")] == ["claude", "command", "command", "command"]
 
 
 def test_an_account_stays_closed_for_the_next_coordinator(crew: Sandbox) -> None:
-    teach(crew, ONCE_LIMITED.replace("+ 4", "+ 5"))
+    teach(crew, ONCE_LIMITED.replace("+ 8", "+ 5"))
     run = crew.start_run("--max-parallel-agents", "1", "--ui", "jsonl")
     wait_for(lambda: "AccountClosed" in run.out)
     run.kill()
@@ -137,6 +140,25 @@ def test_an_account_stays_closed_for_the_next_coordinator(crew: Sandbox) -> None
     assert done.code == 0
     (closed,) = of(run.out, "AccountClosed")
     assert min(one["at"] for one in of(done.out, "AttemptStarted")) >= closed["until"]
+
+
+def test_in_worktrees_nothing_of_a_used_up_attempt_is_lost(crew: Sandbox) -> None:
+    """Whichever attempt it was that found the account used up: the result holds the work of all phases."""
+    repo = Repo(crew)
+    repo.begin()
+    write = 'pathlib.Path(f"{phase}.txt").write_text(f"by {attempt}")\n'
+    teach(crew, write + ONCE_LIMITED)
+    repo.plan(*({"id": name, "name": name, "description": "Do it.", "agent": "claude", "writes": [f"{name}.txt"]}
+                for name in "abc"))  # fmt: skip
+    done = repo.run("--ui", "jsonl")
+    assert done.code == 0, done
+    assert repo.files() >= {"a.txt", "b.txt", "c.txt"}
+    assert len(ran(crew)) == 4
+    told = [(one["phase"], one["attempt"]) for one in of(done.out, "AgentReported")]
+    assert len(told) == len(set(told)) == 4
+    (limited,) = [one for one in of(done.out, "AttemptEnded") if one["outcome"] == "stopped"]
+    assert repo.text(f"{limited['phase']}.txt") == "by 2"
+    assert crew.status()["usage"]["unknown_cost"] == 1
 
 
 def test_what_only_a_person_can_mend_is_told_and_not_tried_again(crew: Sandbox) -> None:
@@ -166,7 +188,7 @@ def test_a_check_that_prints_an_end_is_not_the_agent(crew: Sandbox) -> None:
 
 def test_a_spent_budget_stops_the_run_with_its_own_code_and_a_larger_one_goes_on(crew: Sandbox) -> None:
     done = crew.run("--budget", "0.8usd", "--max-parallel-agents", "1")
-    assert done.code == LIMIT, done
+    assert done.code == crew.wavecrew("status", "--exit-status").code == LIMIT, done
     assert ran(crew) == ["a.1", "b.1"]
     assert "the budget of 0.8usd is spent (1.00 usd" in " ".join(done.out.split())
     told = crew.status()
@@ -212,7 +234,7 @@ def test_a_silent_agent_is_named_with_its_question_and_heard_again(crew: Sandbox
     shown = " ".join(crew.wavecrew("status").out.split())
     assert "needs you 1" in shown
     assert "it seems to ask: May I write to a.txt? [y/n]" in shown
-    crew.write("answer", "y")
+    (crew.home / "answer").write_text("y")
     done = run.end()
     assert done.code == 0
     assert crew.status()["silent"] == []
@@ -246,7 +268,7 @@ def test_a_new_coordinator_hears_a_whole_log(crew: Sandbox) -> None:
     run.kill()
     again = crew.start_run()
     wait_for(lambda: "adopt" in again.out)
-    crew.write("answer", "y")
+    (crew.home / "answer").write_text("y")
     assert again.end().code == 0
     assert ran(crew) == ["a.1"]
     assert crew.status()["usage"]["cost_usd"] == 0.5

@@ -7,6 +7,7 @@ What it does not know: codes.
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from wavecrew.api.again import Explained, explain_again
@@ -20,6 +21,7 @@ from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Analysis
 from wavecrew.views.run_words import wrapped
 from wavecrew.views.terminal_text import one_line
+from wavecrew.views.usage_words import held_words, holding
 from wavecrew.views.words import duration
 
 _WIDTH = 80
@@ -93,6 +95,10 @@ def _where(phase: PhaseInfo, state: ExecutionState) -> list[str]:
         lines += wrapped("    last    ", one_line(found.detail).split(" "), _WIDTH, between=" ")
     if found.lock_wait and found.status is PhaseStatus.QUEUED:
         lines.append(f"    waits   for {found.lock_wait.resource}, held by {found.lock_wait.holder}")
+    held = holding(state, phase.id, time.time()) if found.status is PhaseStatus.QUEUED else None
+    if held:
+        words = one_line(held_words(*held, time.time())).removeprefix("held: ")
+        lines += wrapped("    held    ", words.split(" "), _WIDTH, between=" ")
     if found.waiver:
         lines.append(f"    waived  by {found.waiver.by}: {found.waiver.reason}")
     if found.status is PhaseStatus.NOT_STARTED:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from wavecrew.models.accounts import Closure
+from wavecrew.models.events import Cause, Outcome
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.usage import Spent
 from wavecrew.views.phase_rows import AT_WORK, DONE, NO_PROGRESS, NOTHING, PhaseRow, Progress, Standing, phase_rows
@@ -169,7 +170,7 @@ def summarize(
         isolation=state.isolation,
         result=state.result if state.result != state.base else "",
         landed_on=state.landed_on,
-        retries=sum(max(0, row.attempts - 1) for row in rows),
+        retries=_retries(rows, history),
         work=work,
         ratio=work / elapsed if work and elapsed else None,
         forecast=forecast(state, now) if going_on else None,
@@ -192,6 +193,18 @@ def _last(state: ExecutionState, history: History | None) -> float | None:
         return history.last
     times = (time for found in state.phase_states.values() for time in (found.started_at, found.ended_at))
     return max((time for time in times if time is not None), default=state.start_time)
+
+
+def _retries(rows: Iterable[PhaseRow], history: History | None) -> int:
+    """How often phases were tried again. An attempt that ended because its account was used up, or its agent silent,
+    costs none, as far as a history tells."""
+    made = {row.id: row.attempts for row in rows}
+    free = (
+        attempt.number < made.get(attempt.phase, 0)
+        for attempt in (history.attempts if history is not None else ())
+        if attempt.outcome is Outcome.STOPPED and attempt.cause in (Cause.QUOTA, Cause.SILENCE)
+    )
+    return sum(max(0, number - 1) for number in made.values()) - sum(free)
 
 
 def _work(rows: Iterable[PhaseRow]) -> float | None:
