@@ -89,7 +89,7 @@ def of(lines: str, kind: str) -> list[dict[str, Any]]:
 ONCE_LIMITED = """
 if not (folder / "limited").exists():
     (folder / "limited").write_text("")
-    say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": time.time() + 8})
+    say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": time.time() + 15})
     ends("You have hit your limit", 429, None, 1)
 """
 
@@ -105,7 +105,7 @@ def test_a_used_up_account_holds_all_back_costs_no_retry_and_goes_on_by_itself(c
     shown = crew.wavecrew("status").out
     assert "3 held" in shown
     assert "claude is used up until" in shown
-    assert "held    claude is used up until" in crew.wavecrew("explain", "b").out
+    assert "held    claude is used up until" in crew.wavecrew("explain", "b", "--plan", "plan.json").out
     assert ran(crew) == ["a.1"]
     done = run.end()
     assert done.code == 0
@@ -122,7 +122,7 @@ def test_a_used_up_account_holds_all_back_costs_no_retry_and_goes_on_by_itself(c
 
 
 def test_another_agent_stands_in_for_one_that_is_used_up(crew: Sandbox) -> None:
-    teach(crew, ONCE_LIMITED.replace("+ 8", "+ 3600"))
+    teach(crew, ONCE_LIMITED.replace("+ 15", "+ 3600"))
     flags = ("--fallback-agent", "command", "--max-parallel-agents", "1", "--ui", "jsonl")
     crew.write("wavecrew.toml", f'command = ["sh", "-c", "echo $WAVECREW_PHASE >> {crew.home}/others"]\n')
     done = crew.run(*flags)
@@ -132,7 +132,7 @@ def test_another_agent_stands_in_for_one_that_is_used_up(crew: Sandbox) -> None:
 
 
 def test_an_account_stays_closed_for_the_next_coordinator(crew: Sandbox) -> None:
-    teach(crew, ONCE_LIMITED.replace("+ 8", "+ 5"))
+    teach(crew, ONCE_LIMITED.replace("+ 15", "+ 5"))
     run = crew.start_run("--max-parallel-agents", "1", "--ui", "jsonl")
     wait_for(lambda: "AccountClosed" in run.out)
     run.kill()
