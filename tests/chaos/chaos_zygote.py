@@ -37,6 +37,8 @@ _MODULES = [
     "views.run_plain",
     "core.engine",
     "core.homecoming",
+    "core.merge_queue",
+    "core.way_home",
     "core.shim",
 ]
 

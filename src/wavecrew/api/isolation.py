@@ -17,11 +17,11 @@ from wavecrew.core.audit import told
 from wavecrew.core.care import AuditPolicy
 from wavecrew.core.git import Git, program
 from wavecrew.core.guard import Guard
-from wavecrew.core.homecoming import Isolation
 from wavecrew.core.integration import Conflict, Integration
 from wavecrew.core.jobs import Desk
 from wavecrew.core.repository import RepositoryFacts, look, require_sound, warnings
 from wavecrew.core.store import STATE_FOLDER
+from wavecrew.core.way_home import Isolation
 from wavecrew.core.worktrees import Worktrees
 from wavecrew.errors import PreflightError
 from wavecrew.models.execution_state import ExecutionState

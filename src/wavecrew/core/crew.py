@@ -19,13 +19,14 @@ from typing import Any, Final
 from wavecrew.core.attempts import Fate, Result, fate_of, read_result, write_job
 from wavecrew.core.care import Care
 from wavecrew.core.gate_keeping import GateKeeping
-from wavecrew.core.homecoming import Homecoming, Rest
+from wavecrew.core.homecoming import Homecoming
 from wavecrew.core.jobs import JobMaker, Prepared
 from wavecrew.core.ledger import Ledger
 from wavecrew.core.lock_queue import LockQueue
 from wavecrew.core.supervisor import Supervisor, sweep
 from wavecrew.core.verdicts import Judge, cancelled, closure, reported
 from wavecrew.core.watch import Watch
+from wavecrew.core.way_home import Rest
 from wavecrew.errors import GitError, StoreError
 from wavecrew.models import events as ev
 from wavecrew.models.agent_report import Judgement

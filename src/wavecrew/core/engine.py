@@ -25,7 +25,7 @@ from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.crew import Crew
 from wavecrew.core.gate_keeping import GateKeeping
-from wavecrew.core.homecoming import Homecoming, Isolation
+from wavecrew.core.homecoming import Homecoming
 from wavecrew.core.jobs import Desk, JobMaker, Prepared
 from wavecrew.core.ledger import Ledger, Observer
 from wavecrew.core.lock_queue import LockQueue, awaited
@@ -37,6 +37,7 @@ from wavecrew.core.store import Store
 from wavecrew.core.supervisor import Supervisor
 from wavecrew.core.verdicts import Judge, RetryRules
 from wavecrew.core.watch import Watch
+from wavecrew.core.way_home import Isolation, WayHome
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import IllegalTransitionError, StoreError, UsageError
 from wavecrew.models import events as ev
@@ -93,12 +94,14 @@ class Engine:
         self._side = SideJobs(self._supervisor)
         self._home = (
             Homecoming(
-                isolation,
-                ledger=self._ledger,
-                jobs=jobs,
-                judge=self._judge,
-                side=self._side,
-                stopping=lambda: self._is_leaving,
+                WayHome(
+                    isolation,
+                    ledger=self._ledger,
+                    jobs=jobs,
+                    judge=self._judge,
+                    side=self._side,
+                    stopping=lambda: self._is_leaving,
+                )
             )
             if isolation
             else None
