@@ -66,6 +66,8 @@ def _shown(write: Write) -> str:
         ("shell", {"command": ["bash", "-lc", "echo it\\'s > 'a b'"]}, ["/w/a b"]),
         ("local_shell", {"command": ["touch", "a;rm b", "it's"]}, ["/w/a;rm b", "/w/it's"]),
         ("exec_command", {"cmd": "touch b", "workdir": "/w/s"}, ["/w/s/b"]),
+        ("write_stdin", {"session_id": 3, "chars": "touch b\n"}, ["/w/b"]),
+        ("write_stdin", {"session_id": 3, "chars": ""}, []),
         ("mcp__files__move", {"source": "a", "destination": "/w/b"}, ["/w/a", "/w/b"]),
         ("mcp__files__many", {"edits": [{"path": "a"}, {"deep": {"filePath": "file:///w/b"}}]}, ["/w/a", "/w/b"]),
         ("mcp__files__list", {"paths": ["a", "b", 3]}, ["/w/a", "/w/b"]),

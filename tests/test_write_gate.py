@@ -153,6 +153,41 @@ def test_an_attempt_takes_more_before_a_phase_that_waits_for_it_anyway(tmp_path:
     asyncio.run(story())
 
 
+def test_who_only_waits_itself_does_not_overtake(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate_world(tmp_path) as world:
+            world.admit("c", ["one"])
+            world.admit("a")
+            hook = await world.start_hook("a", world.write("one"))
+            await world.waiting()
+            queued = world.registry.owner("phase b", name=world.owner("b"))
+            with world.registry.store.transaction() as tx:
+                world.registry.request(tx, queued, world.registry.claims(["one", "two"]))
+
+            refused = await world.ask("a", world.write("two"))
+            assert refused.code == 2
+            assert "two is with phase b" in refused.told
+            world.end("c")
+            assert (await answer_of(hook)).allowed
+
+    asyncio.run(story())
+
+
+def test_a_ring_that_leads_through_somebody_dead_is_none(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate_world(tmp_path) as world:
+            world.admit("a", ["one"])
+            gone = Owner("elsewhere", "a program that died", dead())
+            world.registry.acquire(gone, world.registry.claims(["two"]), timeout=0)
+            with world.registry.store.transaction() as tx:
+                world.registry.request(tx, gone, world.registry.claims(["one"]))
+
+            assert (await world.ask("a", world.write("two"))).allowed
+            assert not world.registry.waiters()
+
+    asyncio.run(story())
+
+
 def test_a_shared_lock_is_made_exclusive_before_the_write(tmp_path: Path) -> None:
     async def story() -> None:
         async with gate_world(tmp_path, wait_seconds=0) as world:

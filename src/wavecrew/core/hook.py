@@ -32,12 +32,12 @@ HARMLESS = frozenset((
     "Read", "Glob", "Grep", "LS", "NotebookRead", "WebFetch", "WebSearch", "TodoWrite", "TodoRead", "Task", "Agent",
     "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "BashOutput", "KillShell", "KillBash",
     "AskUserQuestion", "EnterPlanMode", "ExitPlanMode", "Skill", "ToolSearch", "SendMessage", "ListMcpResourcesTool",
-    "ReadMcpResourceTool",
+    "ReadMcpResourceTool", "SlashCommand", "StructuredOutput",
     # Codex
     "update_plan", "view_image", "web_search", "request_user_input", "list_mcp_resources", "read_mcp_resource",
     "list_mcp_resource_templates", "spawn_agent", "send_input", "wait_agent", "close_agent", "resume_agent",
     "multi_agent_v1/spawn_agent", "multi_agent_v1/send_input", "multi_agent_v1/wait_agent",
-    "multi_agent_v1/close_agent",
+    "multi_agent_v1/close_agent", "wait",
     # Gemini CLI
     "read_file", "read_many_files", "list_directory", "glob", "search_file_content", "grep_search", "google_web_search",
     "web_fetch", "write_todos", "invoke_agent", "delegate_to_agent", "codebase_investigator", "get_internal_docs",

@@ -21,6 +21,7 @@ from wavecrew.core.shell_writes import shell_writes
 _EDITS: Final = frozenset(
     ("Write", "Edit", "MultiEdit", "NotebookEdit", "write_file", "replace", "write", "edit", "multiedit")
 )
+_TYPING: Final = "write_stdin"  # more input for a command that Codex has started: often a shell
 _PATCHES: Final = frozenset(("apply_patch", "patch", "ApplyPatch"))
 _SHELLS: Final = frozenset(
     ("Bash", "bash", "shell", "local_shell", "shell_command", "exec_command", "container.exec", "run_shell_command")
@@ -34,7 +35,7 @@ _PATH: Final = re.compile(
 _PLACES: Final = frozenset(
     ("file", "filename", "target_file", "source", "destination", "paths", "files", "directory", "folder", "uri")
 )
-_TEXTS: Final = ("command", "cmd", "input", "patch", "patchtext", "patch_text", "script", "code", "arguments")
+_TEXTS: Final = ("command", "cmd", "input", "patch", "patchtext", "patch_text", "script", "code", "arguments", "chars")
 _FOLDERS: Final = ("workdir", "cwd", "dir_path", "directory", "working_directory")
 _CALLED: Final = re.compile(r"\btools\s*(?:\.\s*([A-Za-z_$][\w$]*)|\[\s*[\"']([^\"']+)[\"']\s*\])")
 _LITERAL: Final = re.compile(
@@ -74,7 +75,7 @@ def tool_writes(
     here = _Where(cwd, home, is_folder)
     arguments = given if isinstance(given, Mapping) else {"input": given}
     told = Writes()
-    if tool in _SHELLS:
+    if tool in _SHELLS or tool == _TYPING:
         _shell(told, _text(arguments), _in(here, arguments))
     elif tool in _PATCHES:
         _patch(told, _text(arguments), here)
@@ -83,9 +84,10 @@ def tool_writes(
         _script(told, _text(arguments), here)
     else:
         _add(told, _paths(arguments), here)
-    known = tool in _SHELLS or tool in _PATCHES or tool in _SCRIPTS or tool in _EDITS
-    if known and tool not in _SHELLS and tool not in _SCRIPTS and not told.found:
+    edits = tool in _EDITS or tool in _PATCHES
+    if edits and not told.found:
         told.unread[tool] = None  # it writes, and does not say where
+    known = edits or tool in _SHELLS or tool in _SCRIPTS or tool == _TYPING
     return ToolWrites(tuple(told.found), tuple(told.unread), known)
 
 

@@ -145,7 +145,8 @@ class WriteGate:
             decision = await self._decide(call)
             self._on_decision(decision)
         except asyncio.CancelledError:
-            self._on_decision(call.decision(Verdict.REFUSED, "nobody waited for the answer"))
+            with contextlib.suppress(Exception):  # nobody hears the answer, whatever becomes of the record
+                self._on_decision(call.decision(Verdict.REFUSED, "nobody waited for the answer"))
             raise
         except Exception as error:  # a bug here must not let anybody write
             told = {"message": f"the write gate failed at a call of {call.tool}", "exception": error}
