@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +222,7 @@ class _Watch:
         self.found = list(found)
         self.live = live or Spent()
 
-    def look(self, now: float) -> list[Silence]:
+    def look(self, now: float, excused: AbstractSet[str]) -> list[Silence]:
         found, self.found = self.found, []
         return found
 

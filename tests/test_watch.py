@@ -319,6 +319,15 @@ def test_a_check_may_be_quiet(tmp_path: Path) -> None:
     assert watch.look(T0 + 12) == [Silence("p", T0 + 6, "")]
 
 
+def test_who_waits_for_us_is_excused(tmp_path: Path) -> None:
+    folder = attempt(tmp_path / "a")
+    at_step(folder, 1)
+    watch, _ = watched(folder, 5.0)
+    assert watch.look(T0 + 6, {"p"}) == []
+    assert watch.look(T0 + 12, {"q"}) == [Silence("p", T0 + 6, "")]
+    assert watch.look(T0 + 14, {"p"}) == [Silence("p", None)]
+
+
 def test_nobody_looks_for_silence_without_a_limit(tmp_path: Path) -> None:
     folder = attempt(tmp_path / "a")
     at_step(folder, 1)

@@ -132,6 +132,7 @@ class Engine:
             at_work=lambda: self._crew.at_work,
             end_silent=self._crew.end_silent,
             end_all=lambda: self._end(self._crew.at_work, checks=False),
+            excused=lambda: self._gate.waiting if self._gate is not None else frozenset(),
         )
         self._is_leaving = False
         """Whether work on its way home shall wait for the next coordinator."""

@@ -56,6 +56,11 @@ class GateKeeping:
             owner = owner_name(self._ledger.run, phase, attempt)
             self._gate.admit(owner, f"phase {phase}", folder, place)
 
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Phases whose agents wait at the gate, and can say nothing meanwhile."""
+        return frozenset(phase_of(wait.attempt)[0] for wait in self._gate.waits)
+
     def dismiss(self, phase: str, attempt: int) -> None:
         """An attempt is over: nothing more is granted to it."""
         self._gate.dismiss(owner_name(self._ledger.run, phase, attempt))

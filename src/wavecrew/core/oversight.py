@@ -8,6 +8,7 @@ What it does not know: how logs are read, how attempts are ended and judged, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,7 +33,7 @@ class OversightRules:
 
 class Oversight:
     """Looks after the agents of one coordinator. `end_silent` ends the agent of an attempt and keeps why; `end_all`
-    ends all of them."""
+    ends all of them; `excused` are phases whose agents have to be silent, because we let them wait."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Oversight:
         at_work: Callable[[], Mapping[Path, str]],
         end_silent: Callable[[Path, str], None],
         end_all: Callable[[], None],
+        excused: Callable[[], AbstractSet[str]] = frozenset,
     ) -> None:
         self._rules = rules
         self._ledger = ledger
@@ -50,11 +52,12 @@ class Oversight:
         self._at_work = at_work
         self._end_silent = end_silent
         self._end_all = end_all
+        self._excused = excused
 
     def look(self) -> None:
         """Listen once more. What is found is staged, for the next commit."""
         now = self._ledger.clock()
-        for found in self._watch.look(now):
+        for found in self._watch.look(now, self._excused()):
             self._hear(found, now)
         self._count(now)
 

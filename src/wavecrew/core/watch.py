@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
@@ -109,12 +110,15 @@ class Watch:
                 spent = spent.plus(report.usage.input, report.usage.output, report.cost_usd)
         return spent
 
-    def look(self, now: float) -> list[Silence]:
-        """Read what has come since, and tell who has fallen silent or is heard again. Looks that come faster than
-        LOOK_SECONDS after each other are no looks."""
+    def look(self, now: float, excused: AbstractSet[str] = frozenset()) -> list[Silence]:
+        """Read what has come since, and tell who has fallen silent or is heard again; phases that are `excused` never
+        are silent. Looks that come faster than LOOK_SECONDS after each other are no looks."""
         if 0.0 <= now - self._looked < LOOK_SECONDS:
             return []
         self._looked = now
+        for one in self._open.values():
+            if one.phase in excused:
+                one.heard = now
         return [found for folder, one in self._open.items() for found in self._look_at(folder, one, now)]
 
     def _look_at(self, folder: Path, one: _Watched, now: float) -> Iterator[Silence]:
@@ -123,7 +127,7 @@ class Watch:
             if grown or self._is_behind(one):
                 self._read(folder, one)
             self._tell(folder, one, now)
-        if one.silent and grown:
+        if one.silent and (grown or one.heard == now):
             one.silent = False
             yield Silence(one.phase, None)
         elif not one.silent and self._silent_after is not None and now - one.heard >= self._silent_after:
