@@ -298,6 +298,13 @@ def test_events_of_another_session_are_not_ours(name: str) -> None:
     assert case.report([*case.lines("done"), *lies]) == case.told("done")
 
 
+def test_a_session_that_looks_like_an_option_is_none(case: Case) -> None:
+    for evil in ("--yolo", "a b", "", "x" * 200, "a\nb"):
+        written = json.dumps(evil)[1:-1].encode()
+        lines = [line.replace(case.session.encode(), written) for line in case.lines("done")]
+        assert case.report(lines).session == ""
+
+
 def test_events_of_other_programs_say_nothing(case: Case) -> None:
     others = [line for other in CASES.values() if other is not case for line in other.lines("done")]
     told = case.report([*case.lines("cut"), *others])
@@ -354,20 +361,27 @@ def _spoilt(found: Any, evil: str, name: str = "") -> Any:
 
 
 def test_memory_is_bounded(case: Case) -> None:
-    writes = [line for line in case.lines("done") if b"a.txt" in line]
+    first, *rest = case.lines("cut")
     reader = case.agent.reader()
-    reader.feed(case.lines("done")[0])
+    reader.feed(first)
     for number in range(MAX_FILES + 300):
-        for line in writes:
-            reader.feed(line.replace(b"a.txt", b"x" * 5000 + b"%d" % number).replace(b'"t1"', b'"t%d"' % number))
+        name = b"%d" % number + b"x" * (5000 if number < 9 else 9)
+        for line in rest:
+            reader.feed(_as_call(number, line).replace(b"a.txt", name))
     for number in range(2000):  # calls that never end
-        for line in writes[:1]:
-            reader.feed(line.replace(b'"t1"', b'"u%d"' % number).replace(b'"w0"', b'"u%d"' % number))
+        for line in rest:
+            if b"result" not in line and b"status" not in line:
+                reader.feed(_as_call(9000 + number, line))
     told = reader.report()
-    assert len(told.files) <= MAX_FILES
-    assert all(len(path) <= 4096 for path in told.files)
+    assert len(told.files) == MAX_FILES
+    assert max(map(len, told.files)) == 4096
     assert len(reader._pending) <= 256
     assert len(told.last_activity) <= 120
+
+
+def _as_call(number: int, line: bytes) -> bytes:
+    """The same event, of another call."""
+    return line.replace(b'"t1"', b'"t%d"' % number).replace(b'"w0"', b'"w%d"' % number)
 
 
 _anything: st.SearchStrategy[Any] = st.recursive(

@@ -31,6 +31,8 @@ _SEQUENCES: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
+_SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+"""It will stand among the arguments of the next start, so it must not look like an option."""
 _SPACES: Final = re.compile(r"\s+")
 
 _STATUS: Final = re.compile(r"\b(?:status|code|error)\b\W{0,4}([45]\d\d)\b")
@@ -201,9 +203,9 @@ class EventReader:
     def belongs(self, session: str) -> bool:
         """Whether an event is one of this session. The first session that is named is ours; a program of the agent
         that prints events of its own, or a file with such events, brings another one."""
-        if not self.session:
-            self.session = one_line(session, _MAX_WORD)
-        return bool(session) and session[:_MAX_WORD] == self.session
+        if not self.session and _SESSION.fullmatch(session):
+            self.session = session
+        return bool(session) and session == self.session
 
     def does(self, *words: str) -> None:
         """What it does now. It goes on, so there is no trouble any more."""
