@@ -82,7 +82,13 @@ def test_what_is_filled_in_is_not_filled_in_again() -> None:
 
 def test_ours_names_only_what_there_is() -> None:
     assert check_template(TEMPLATE, "ours") == TEMPLATE
-    assert all(f"{{{name}}}" in TEMPLATE for name in PLACEHOLDERS if name not in ("attempt", "run", "workspace"))
+    by_others = ("phase", "name", "attempt", "run", "workspace")
+    assert all(f"{{{name}}}" in TEMPLATE for name in PLACEHOLDERS if name not in by_others)
+
+
+def test_a_heading_is_not_said_twice() -> None:
+    headed = PhaseInfo("3", "Report", description="# Phase 3: Report\n\nWrite it.")
+    assert prompt_for(headed, context()).startswith("# Phase 3: Report\n\nWrite it.\n\n")
 
 
 @pytest.mark.parametrize(

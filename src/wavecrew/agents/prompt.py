@@ -18,7 +18,7 @@ from wavecrew.models.invocation import AttemptContext
 from wavecrew.models.parallel_execution import PhaseInfo
 
 TEMPLATE: Final = """\
-# Phase {phase}: {name}
+{heading}
 
 {task}
 
@@ -42,6 +42,7 @@ TEMPLATE: Final = """\
 PLACEHOLDERS: Final[Mapping[str, str]] = {
     "phase": "id of the phase",
     "name": "its name",
+    "heading": "both as a heading; empty if its document begins with one",
     "task": "the text of its document",
     "outputs": "the files that it must produce",
     "reads": "the files that it may read and not change",
@@ -105,10 +106,12 @@ def check_template(text: str, file: str) -> str:
 def _values(phase: PhaseInfo, context: AttemptContext) -> dict[str, str]:
     made = tuple(f"{path} (from phase {name})" for name, paths in context.produced.items() for path in paths)
     checks = tuple(shlex.join(check) for check in phase.checks)
+    task = phase.description.strip()
     return {
         "phase": phase.id,
         "name": phase.name,
-        "task": phase.description.strip(),
+        "heading": "" if task.startswith("#") else f"# Phase {phase.id}: {phase.name}",
+        "task": task,
         "outputs": _listing("Produce these files; the phase counts as done only when they exist", phase.outputs),
         "reads": _listing("Read these, and do not change them", phase.reads),
         "made": _listing("Already made by earlier phases", made),
