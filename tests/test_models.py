@@ -509,6 +509,7 @@ _phases = st.builds(
     command=_seen_list,
     steps=st.lists(_steps, max_size=2).map(tuple),
     agent=_text,
+    fallback=_text,
     timeout_seconds=_amount,
     retries=st.none() | st.integers(0),
     source=st.none() | st.builds(Source, _text, st.integers(), st.integers()),
@@ -788,6 +789,11 @@ def test_waiting_for_a_lock_is_data_beside_the_status() -> None:
     assert state.phase_states["a"].lock_wait == LockWait("src/", "z", 3.0)
     assert statuses(state) == "QNN"
     assert evolve(state, attempt("a")).phase_states["a"].lock_wait is None
+
+
+def test_a_waiver_that_is_taken_back_leaves_a_phase_that_is_not_ready_where_it_was() -> None:
+    state = replay([CHAIN, skip("b"), reset("b")])
+    assert (state.status_of("b"), state.phase_states["b"].waiver, list(state.queued)) == (S.NOT_STARTED, None, ["a"])
 
 
 def test_a_waiver_satisfies_dependents_and_keeps_the_status() -> None:

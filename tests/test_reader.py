@@ -157,7 +157,7 @@ def test_front_matter(tmp_path: Path) -> None:
         {
             "010-a.md": "---\nid: 010\nname: First\nneeds: []\nwrites: [src/a.py]\n---\nDo it.\n",
             "020-b.md": "---\nid: 020\nname: Second\nneeds: [010]\nreads:\n  - src/a.py\n"
-            "locks: ['port:8080']\nestimate: 30m\nagent: claude\n"
+            "locks: ['port:8080']\nestimate: 30m\nagent: claude\nfallback: codex\n"
             "timeout: 20m\nretries: 2\nchecks:\n  - make test\n  - [true, it]\ncommand: [make, all]\n---\n"
             "# Whatever\nDo it too.\n",
         },
@@ -173,6 +173,7 @@ def test_front_matter(tmp_path: Path) -> None:
         1200.0,
     )
     assert (second.reads, second.locks, second.estimated_time) == (("src/a.py",), ("port:8080",), 0.5)
+    assert (first.fallback, second.fallback) == ("", "codex")
 
 
 def test_front_matter_slips_are_told_with_their_line(tmp_path: Path) -> None:

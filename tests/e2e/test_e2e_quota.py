@@ -129,6 +129,9 @@ def test_another_agent_stands_in_for_one_that_is_used_up(crew: Sandbox) -> None:
     assert done.code == 0, done
     assert (crew.home / "others").read_text().split() == ["a", "b", "c"]
     assert [one["agent"] for one in of(done.out, "AttemptStarted")] == ["claude", "command", "command", "command"]
+    refused = crew.run("--force", "--fallback-agent", "comand")
+    assert refused.code == 8
+    assert "there is no agent comand" in refused.err
 
 
 def test_an_account_stays_closed_for_the_next_coordinator(crew: Sandbox) -> None:
@@ -209,6 +212,15 @@ def test_a_hard_budget_ends_agents_that_are_at_work(crew: Sandbox) -> None:
     (ended,) = of(done.out, "AttemptEnded")
     assert ended["outcome"] == "stopped"
     assert crew.alive() == []
+
+
+def test_a_budget_that_agents_may_not_tell_of_is_warned_about(crew: Sandbox) -> None:
+    plan(crew, fallback="codex")
+    done = crew.run("--only", "a", "--budget", "5usd")
+    assert "warning: the budget of 5usd counts what agents tell, and codex may not tell any cost" in " ".join(
+        done.err.split()
+    )
+    assert "warning" not in crew.run("--only", "b", "--budget", "5Mtok").err
 
 
 def test_a_budget_that_cannot_be_read_is_refused(crew: Sandbox) -> None:

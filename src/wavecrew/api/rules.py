@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wavecrew.agents.runbook import RunbookAgent
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.care import AuditPolicy, Care
 from wavecrew.core.oversight import OversightRules
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.core.verdicts import RetryRules
 from wavecrew.errors import InvalidValueError
+from wavecrew.models.agent_report import Known
 from wavecrew.models.resources import Claim
 from wavecrew.models.usage import Budget
 
@@ -40,6 +42,23 @@ def oversight_rules(config: ParallelExecutionConfig) -> OversightRules:
 def care_for(keys: ResourceKeys, claims: Mapping[str, tuple[Claim, ...]], config: ParallelExecutionConfig) -> Care:
     """The care for the files of the workspace."""
     return Care(keys, claims, AuditPolicy(config.audit), put_back=config.put_back)
+
+
+def untold(config: ParallelExecutionConfig, agents: Mapping[str, object]) -> tuple[str, ...]:
+    """Why a budget may not be kept: agents that are not known to tell what it counts. A runbook uses nothing."""
+    if config.budget is None:
+        return ()
+    budget = Budget.parse(config.budget)
+    what = "cost" if budget.cost_usd is not None else "tokens"
+    names = [name for name, agent in agents.items() if name != RunbookAgent.name and not _tells(agent, what)]
+    if not names:
+        return ()
+    who = ", ".join(sorted(names))
+    return (f"the budget of {budget.text} counts what agents tell, and {who} may not tell any {what}",)
+
+
+def _tells(agent: object, what: str) -> bool:
+    return getattr(getattr(agent, "capabilities", None), what, Known.NO) is Known.YES
 
 
 def recorded_config(settings: Mapping[str, Any]) -> ParallelExecutionConfig:

@@ -22,7 +22,7 @@ from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for
-from wavecrew.api.rules import care_for, oversight_rules, retry_rules
+from wavecrew.api.rules import care_for, oversight_rules, retry_rules, untold
 from wavecrew.api.selection import select
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
@@ -121,6 +121,12 @@ class PreparedRun:
         folder = self.workspace.folder / STATE_FOLDER
         open_ones = ((name, self.state.phase_states[name].attempts) for name in self.state.running)
         return {name: fate_of(attempt_folder(folder, self.run, name, number)) for name, number in open_ones}
+
+    @property
+    def budget_warnings(self) -> tuple[str, ...]:
+        """What of its budget the run cannot keep, because agents are not known to tell what they use."""
+        names = {name for phase in self.open_phases for name in self.jobs.agents_for(phase)}
+        return untold(self.config, {name: self.jobs.agents[name] for name in names})
 
     @property
     def commands(self) -> int:
@@ -234,6 +240,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         newest=earlier.row.id if earlier is not None else "",
     )
     jobs.require_agents(prepared.open_phases)
+    jobs.require_fallback()
     return prepared
 
 

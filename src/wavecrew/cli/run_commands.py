@@ -73,7 +73,7 @@ def run(
     prepared = prepare_run(workspace, request)
     if not prepared.taken_up and not settings.quiet:
         told = [f"[{one.code}]: {one.message}" for one in found.diagnostics if one.severity is Severity.WARNING]
-        for text in (*told, *(f": {warning}" for warning in prepared.ground.warnings)):
+        for text in (*told, *(f": {one}" for one in (*prepared.ground.warnings, *prepared.budget_warnings))):
             echo(fill(f"warning{text}", 80, subsequent_indent="  "), err=True)
     if dry_run:
         show_jobs(prepared, as_json=settings.json)

@@ -138,9 +138,17 @@ class JobMaker:
                 fix="choose another agent with --agent or in the document; see: wavecrew agents list",
             )
 
+    def require_fallback(self) -> None:
+        """Raise PreflightError for a stand-in that nobody knows; in a document a check of the plan finds it."""
+        if self.fallback_agent and self.fallback_agent not in self.agents:
+            raise PreflightError(
+                f"there is no agent {self.fallback_agent}, which should stand in for others",
+                fix=f"set fallback_agent to one of {', '.join(sorted(self.agents))}, or to none",
+            )
+
     def agents_for(self, phase: PhaseInfo) -> tuple[str, ...]:
         """The agents that can work on a phase: its own, then the one that stands in for it, if that can."""
-        own, other = self.agent_of(phase), self.fallback_agent
+        own, other = self.agent_of(phase), phase.fallback or self.fallback_agent
         able = other not in ("", own) and other in self.agents and not self.agents[other].problem(phase, self.command)
         return (own, other) if able else (own,)
 
@@ -191,12 +199,13 @@ class JobMaker:
                 ceiling=self.bounds.is_limited(name),
             )
         invocation = self.agents[name].prepare(phase, context)
-        own = invocation.steps
+        own, more = invocation.steps, dict(invocation.environment)
         if self.bounds is not None:
             own = self.bounds.limited(name, own, folder, desk.workspace, git=bool(desk.base))
+            more |= self.bounds.environment(name)
         steps = (*setup, *own, *check_steps(phase))
         timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
-        job = self._job(phase.id, attempt, desk, folder, steps, invocation.environment, timeout)
+        job = self._job(phase.id, attempt, desk, folder, steps, more, timeout)
         job = replace(job, files=invocation.files)
         return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs)
 

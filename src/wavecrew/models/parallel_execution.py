@@ -96,6 +96,8 @@ class _PhaseDetails:
     """Blocks for the `runbook` agent, in document order."""
     agent: str = ""
     """Name of the agent to use; empty means the one of the configuration."""
+    fallback: str = ""
+    """Name of the agent that stands in while the account of that one is used up; empty as above."""
     timeout_seconds: float | None = None
     """Longest time for one attempt; None means the one of the configuration."""
     retries: int | None = None

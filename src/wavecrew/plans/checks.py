@@ -219,14 +219,15 @@ def _unknown_agents(phases: Iterable[PhaseInfo], agents: Collection[str] | None)
     if agents is None:
         return
     known = ", ".join(islice(sorted(agents), 12)) or "none"
-    for phase in phases:
-        if phase.agent and phase.agent not in agents:
-            near = get_close_matches(phase.agent, agents, n=1)
+    asked = ((phase, name) for phase in phases for name in (phase.agent, phase.fallback))
+    for phase, name in asked:
+        if name and name not in agents:
+            near = get_close_matches(name, agents, n=1)
             meant = f'did you mean "{near[0]}"? ' if near else ""
             yield Diagnostic(
                 "WC107",
                 Severity.ERROR,
-                f'phase {phase.id} asks for the agent "{phase.agent}", which is not known',
+                f'phase {phase.id} asks for the agent "{name}", which is not known',
                 _place(phase),
                 f"{meant}known agents: {known}",
                 (phase.id,),

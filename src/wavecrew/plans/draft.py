@@ -93,6 +93,7 @@ class Draft:
     command: tuple[str, ...] = ()
     steps: list[Step] = field(default_factory=list)
     agent: str = ""
+    fallback: str = ""
     timeout: float | None = None
     retries: int | None = None
 

@@ -39,6 +39,7 @@ _ALIASES: Final = {
     "checks": "checks verify_commands",
     "command": "command",
     "agent": "agent",
+    "fallback": "fallback fallback_agent",
     "timeout": "timeout timeout_seconds",
     "retries": "retries",
     "name": "name title",
@@ -49,7 +50,7 @@ _ALIASES: Final = {
 KEYS: Final = {alias: key for key, aliases in _ALIASES.items() for alias in aliases.split()}
 _OWN: Final = (
     "id", "name", "title", "needs", "depends_on", "dependencies", "writes", "outputs", "reads", "locks", "checks",
-    "command", "agent",
+    "command", "agent", "fallback",
     "timeout", "retries", "estimate", "description",
 )  # fmt: skip
 #: Keys of other tools that are passed over without a word.
@@ -67,6 +68,7 @@ MARKS: Final = frozenset(KEYS) - {
     "title",
     "description",
     "agent",
+    "fallback",
     "prompt",
     "files",
     "output",
@@ -266,6 +268,12 @@ class _Reader:
         else:
             self.draft.agent = node.text.strip()
 
+    def fallback(self, key: str, node: Node) -> None:
+        if node.text is None:
+            self.wrong(key, node, "the name of an agent", f"write `{key}: codex`")
+        else:
+            self.draft.fallback = node.text.strip()
+
     def timeout(self, key: str, node: Node) -> None:
         bare = "second" if key == "timeout_seconds" else "minute"
         hours = parse_duration(node.text, bare="second" if key == "timeout_seconds" else "") if node.text else None
@@ -295,6 +303,7 @@ _READERS: Final[dict[str, Callable[[_Reader, str, Node], None]]] = {
     "checks": _Reader.checks,
     "command": _Reader.command,
     "agent": _Reader.agent,
+    "fallback": _Reader.fallback,
     "timeout": _Reader.timeout,
     "retries": _Reader.retries,
 }

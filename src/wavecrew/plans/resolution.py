@@ -166,6 +166,7 @@ def build(draft: Draft, dependencies: Sequence[str], findings: Findings) -> Phas
             command=draft.command,
             steps=tuple(draft.steps),
             agent=draft.agent,
+            fallback=draft.fallback,
             timeout_seconds=draft.timeout,
             retries=draft.retries,
             source=draft.source,

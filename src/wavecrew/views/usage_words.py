@@ -112,7 +112,8 @@ def agent_of(state: ExecutionState, phase: str) -> str:
 
 def holding(state: ExecutionState, phase: str, now: float) -> tuple[str, Closure] | None:
     """The account that holds a ready phase up: that of its agent, unless the one of its stand-in is open."""
-    own, other = agent_of(state, phase), str(state.settings.get("fallback_agent") or "")
+    own = agent_of(state, phase)
+    other = state.graph.nodes[phase].fallback or str(state.settings.get("fallback_agent") or "")
     found = state.accounts.get(own)
     if found is None or found.until <= now:
         return None
