@@ -48,6 +48,8 @@ WAYS = {
     "a child": "sh -c \"sh -c 'echo new > $1/file'\"",
     "a daemon": 'setsid sh -c "echo new > $1/file" & wait $!',
     "python": 'exec "$2" -I -S -c "import sys; open(sys.argv[1] + \'/new\', \'w\')" "$1"',
+    "truncate by name": 'exec "$2" -I -S -c "import os, sys; os.truncate(sys.argv[1] + \'/file\', 0)" "$1"',
+    "move": 'exec "$2" -I -S -c "import os, sys; os.rename(\'../inside/own/file\', sys.argv[1] + \'/new\')" "$1"',
     "through a link": 'ln -s "$1" to; echo new > to/new',
 }
 
@@ -55,13 +57,19 @@ WAYS = {
 @limited
 @pytest.mark.parametrize("way", WAYS)
 def test_inside_all_goes_and_outside_nothing(world: Path, way: str) -> None:
-    if way == "truncate" and KERNEL.abi < 3:
+    if way == "truncate by name" and KERNEL.abi < 3:
         pytest.skip(f"this kernel's Landlock {KERNEL.abi} knows no truncating")
+    if way == "move" and KERNEL.abi < 2:
+        pytest.skip(f"this kernel's Landlock {KERNEL.abi} lets nothing be moved")
     before = {path.name for path in (world / "outside").iterdir()}
+    own = world / "inside" / "own" / "file"
+    own.parent.mkdir()
+    own.write_text("own")
 
     code, told = below([world / "inside"], WAYS[way], world / "inside", sys.executable, cwd=world / "inside")
     assert code == 0, told
     (world / "inside" / "to").unlink(missing_ok=True)
+    own.write_text("own")
     code, told = below([world / "inside"], WAYS[way], world / "outside", sys.executable, cwd=world / "inside")
 
     assert code != 0

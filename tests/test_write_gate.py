@@ -118,6 +118,31 @@ def test_a_file_that_changed_during_the_wait_is_refused_once(tmp_path: Path) -> 
     asyncio.run(story())
 
 
+def test_a_copy_that_lacks_what_the_other_made_is_refused_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate_world(tmp_path) as world:
+            root = world.state / "worktrees" / RUN / "b-1"
+            root.mkdir(parents=True)
+            asked: list[tuple[str, ...]] = []
+
+            def behind(names: tuple[str, ...]) -> str:
+                asked.append(names)
+                return "f was changed. Merge it first."
+
+            world.admit("a", ["f"])
+            world.admit("b", root=root, behind=behind)
+            hook = await world.start_hook("b", world.write(root / "f"))
+            await world.waiting()
+            world.end("a")
+
+            assert (await answer_of(hook)) == Answer(2, "", "wavecrew: f was changed. Merge it first.\n")
+            assert asked == [("f",)]
+            assert (await world.ask("b", world.write(root / "f"))).allowed
+            assert len(asked) == 1
+
+    asyncio.run(story())
+
+
 def test_two_that_would_wait_for_each_other_are_told_so(tmp_path: Path) -> None:
     async def story() -> None:
         async with gate_world(tmp_path) as world:
@@ -322,12 +347,15 @@ def test_places_where_nobody_may_write_and_places_where_everybody_may(tmp_path: 
             await refused(shell("rm -r plan", here), "is a document of the plan")
             await refused(shell("sed -i s/a/b/ plan/*", here), "a document of the plan")
             await refused(shell("find . -delete", here), "anywhere in the folder")
+            await refused(shell("rm -rf .g*", here), "could mean what belongs to git")
+            await refused(shell("rm -rf .[v-w]*", here), "could mean what belongs to wavecrew")
             await refused(world.write("a\x1b[2Jb"), "cannot be seen")
             assert (await world.ask("b", world.write(home / "settings.json"))).allowed
             assert (await world.ask("b", world.write(own / "settings.json"))).allowed
             assert (await world.ask("b", world.write("../elsewhere"))).allowed
+            assert (await world.ask("b", shell("rm -f *.tmp .x*", here))).allowed
             assert (await world.ask("b", shell("mkdir -p plan/sub; rm link", here))).allowed
-            assert world.held("b") == {"link"}
+            assert world.held("b") == {"link", "*.tmp", "*.tmp/**", ".x*", ".x*/**"}
 
     asyncio.run(story())
 
@@ -641,6 +669,24 @@ def test_two_spellings_of_a_name_are_one_file(tmp_path: Path) -> None:
             assert (await world.ask("b", world.write("link/../real/./x"))).code == 2
             assert (await world.ask("b", world.write("link/x"))).code == 2
             assert (await world.ask("a", world.write("link/x"))).allowed
+
+    asyncio.run(story())
+
+
+def test_a_link_and_what_it_leads_to_are_both_held(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gate_world(tmp_path, wait_seconds=0) as world:
+            (world.workspace / "link").symlink_to("file")
+            (world.workspace / "round").symlink_to("round")
+            world.admit("a")
+            world.admit("b")
+
+            assert (await world.ask("a", shell("rm link", world.workspace))).allowed
+            assert (await world.ask("b", world.write("file"))).allowed
+            through = await world.ask("b", world.write("link"))
+            assert "link is held by phase a" in through.told
+            assert "is a ring of links" in (await world.ask("b", world.write("round"))).told
+            assert (await world.ask("b", shell("rm round", world.workspace))).allowed
 
     asyncio.run(story())
 

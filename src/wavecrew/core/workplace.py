@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,13 +35,21 @@ class Target:
 class Workplace:
     """The place of one attempt. `root` is where it works: a worktree, or the workspace itself. In `free` folders, such
     as its home and the one for temporary files, it may write what it likes; where one lies in another, the inner one
-    counts. `documents` are those of the plan."""
+    counts. `documents` are those of the plan. `behind` tells after a wait, in a sentence for the agent, that its own
+    copy of some files lacks what others have made of them since; nothing if it does not."""
 
     def __init__(
-        self, workspace: Path, root: Path, *, free: Iterable[Path] = (), documents: Iterable[Path] = ()
+        self,
+        workspace: Path,
+        root: Path,
+        *,
+        free: Iterable[Path] = (),
+        documents: Iterable[Path] = (),
+        behind: Callable[[tuple[str, ...]], str] = lambda names: "",
     ) -> None:
         self.workspace = os.path.realpath(workspace)
         self.root = os.path.realpath(root)
+        self.behind = behind
         self._keys = ResourceKeys(Path(self.root))
         self._free = tuple(os.path.realpath(folder) for folder in free)
         self._own = tuple(folder for folder in self._free if self._is_within(folder))
@@ -77,7 +85,7 @@ class Workplace:
         if write.into and Path(path).is_dir():
             path = f"{path.rstrip('/')}/{write.into}"
         entry, file = _entry(path), os.path.realpath(path)
-        if Path(file).is_symlink():
+        if write.kind is not WriteKind.ENTRY and Path(file).is_symlink():
             raise InvalidValueError(f"{path} is a ring of links")
         places = [entry] if write.kind is WriteKind.ENTRY else [file, entry]
         for number, place in enumerate(dict.fromkeys(places)):
