@@ -317,3 +317,13 @@ def test_without_a_worktree_there_is_none_to_be_had(tmp_path: Path) -> None:
         code, told = below([], "echo started", cwd=tmp_path / name, git=True)
         assert code == ceiling.NOT_STARTED
         assert "started\n" not in told
+
+
+@limited
+def test_a_folder_that_an_agent_needs_is_made_before_the_limit(world: Path) -> None:
+    argv = ceiling.command([f"{world}/home/.agent/", f"{world}/home/file"], ("/bin/sh", "-c", "touch home/.agent/x"))
+
+    done = subprocess.run(argv, cwd=world, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (world / "home").iterdir()} == {".agent"}

@@ -46,6 +46,10 @@ class Bounds:
             return ()
         return hook_argv(self.runs / run, owner_name(run, phase, attempt), self.gate_seconds)
 
+    def environment(self, agent: str) -> Mapping[str, str]:
+        """What a limited agent has to know: programs would look for temporary files elsewhere."""
+        return {"TMPDIR": tempfile.gettempdir()} if self.is_limited(agent) else {}
+
     @property
     def hook_timeout(self) -> float:
         """How long an agent must wait for the answer, in seconds."""
@@ -57,7 +61,8 @@ class Bounds:
         """The steps of an attempt, with the agent itself below its ceiling. `git`: it has a worktree of its own."""
         if not self.is_limited(agent):
             return tuple(steps)
-        own = [str(Path(path).expanduser()) for path in getattr(self.agents[agent], "own_paths", ())]
+        home = str(Path.home())
+        own = [path.replace("~", home, 1) for path in getattr(self.agents[agent], "own_paths", ())]
         paths = [str(workspace), str(files_folder(folder)), tempfile.gettempdir(), *own]
         return tuple(
             replace(step, argv=ceiling.command(paths, step.argv, git=git)) if step.kind is JobStepKind.AGENT else step

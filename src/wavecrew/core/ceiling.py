@@ -5,9 +5,10 @@ What it does: has the kernel refuse every write elsewhere, to itself and to all 
 nobody can undo. Reading is not touched. Also, on newer kernels: truncating, and signals to processes outside.
 What it does not know: locks. The limit is fixed when the agent starts; which file may be written when is the gate's.
 
-Usage: `ceiling.py [--git] PATH... -- PROGRAM [ARGUMENT...]`. A path that is not there is passed over. With `--git`, the
-worktree that the current folder belongs to is writable, and of its repository what a commit on its own branch writes:
-objects, the branch and its log, and the private folder of the worktree. Not the settings, hooks and other branches.
+Usage: `ceiling.py [--git] PATH... -- PROGRAM [ARGUMENT...]`. A path that is not there is passed over, but for one that
+ends with a slash: that is a folder, and made. With `--git`, the worktree that the current folder belongs to is
+writable, and of its repository what a commit on its own branch writes: objects, the branch and its log, and the
+private folder of the worktree. Not the settings, hooks and other branches.
 It ends with 126 when the limit cannot be set or the program cannot be started: an agent without its limit never runs.
 """
 
@@ -148,6 +149,8 @@ def main(arguments: list[str]) -> NoReturn:
         paths, argv = arguments[:cut], arguments[cut + 1 :]
         if paths[:1] == ["--git"]:
             paths = [*git_paths(os.getcwd()), *paths[1:]]
+        for folder in (path for path in paths if path.endswith("/")):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
         limit([*paths, *ALWAYS])
         os.execvp(argv[0], argv)
     except (OSError, ValueError, IndexError) as error:
