@@ -273,6 +273,17 @@ def test_silence_can_be_a_failure(crew: Sandbox) -> None:
     assert "nothing was heard of it for" in " ".join(done.out.split())
 
 
+def test_what_ended_while_nobody_was_in_charge_is_judged_by_what_it_said_whoever_looks(crew: Sandbox) -> None:
+    teach(crew, "until('answer')\nsys.exit(0)")
+    run = crew.start_run("--max-parallel-agents", "1")
+    wait_for(lambda: ran(crew))
+    run.kill()
+    (crew.home / "answer").write_text("y")
+    wait_for(lambda: not crew.alive())
+    assert crew.wavecrew("skip", "b", "--reason", "done by hand").code == 0  # a command that is in charge for a moment
+    assert crew.statuses()["a"] == "FAILED"
+
+
 def test_a_new_coordinator_hears_a_whole_log(crew: Sandbox) -> None:
     teach(crew, 'words("half way")\nuntil("answer")')
     run = crew.start_run("--only", "a")

@@ -14,6 +14,7 @@ from typing import Final
 
 from wavecrew.api.history import open_run, run_is_alive
 from wavecrew.api.isolation import isolation_of
+from wavecrew.api.plans import load_agents
 from wavecrew.api.rules import care_for, recorded_config, retry_rules
 from wavecrew.core import wishes
 from wavecrew.core.bell import Bell
@@ -94,7 +95,12 @@ def fulfil_alone(
     config = recorded_config(state.settings)
     keys = ResourceKeys(workspace)
     jobs = JobMaker(
-        run=run, workspace=workspace, state_folder=store.folder, agents={}, keys=keys, default_agent=config.agent
+        run=run,
+        workspace=workspace,
+        state_folder=store.folder,
+        agents=load_agents(),  # nothing starts, but what has ended is judged by what it said
+        keys=keys,
+        default_agent=config.agent,
     )
     claims = {name: jobs.claims(phase) for name, phase in state.graph.nodes.items()}
     engine = Engine(
