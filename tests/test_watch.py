@@ -416,6 +416,10 @@ def test_what_an_agent_does_lies_in_its_folder_and_counts_at_once(tmp_path: Path
     assert (now := read_activity(folder)) is not None
     assert (now.tokens, now.cost_usd) == (100, 0.5)
     assert watch.live == Spent(tokens=100, cost_usd=0.5, attempts=1)
+    (folder / "activity.tmp").touch()  # half written by a coordinator that was killed
+    watch.drop(folder)
+    assert watch.live == Spent()
+    assert not list(folder.glob("activity*"))
 
 
 def test_what_is_no_activity_of_ours_is_none(tmp_path: Path) -> None:

@@ -97,8 +97,12 @@ class Watch:
         self._open[folder] = _Watched(phase, telling, reader, lines, since)
 
     def drop(self, folder: Path) -> None:
-        """Watch it no longer."""
-        self._open.pop(folder, None)
+        """Watch it no longer. What was left for views goes, and what a coordinator that was killed had half written."""
+        one = self._open.pop(folder, None)
+        if one is not None and one.reader is not None:
+            for left in (folder / ACTIVITY_NAME, _temporary(folder / ACTIVITY_NAME)):
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     @property
     def live(self) -> Spent:
@@ -279,7 +283,7 @@ def read_activity(folder: Path) -> Activity | None:
 
 
 def _publish(path: Path, record: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
+    temporary = _temporary(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
     try:
@@ -287,6 +291,10 @@ def _publish(path: Path, record: dict[str, Any]) -> None:
     finally:
         os.close(descriptor)
     temporary.replace(path)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_suffix(".tmp")
 
 
 @contextlib.contextmanager
