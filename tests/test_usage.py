@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from core_builders import PATIENCE, Bench, phase, soon
 from wavecrew.core.attempts import Result
 from wavecrew.core.oversight import Oversight, OversightRules, silence_words
+from wavecrew.core.resource_manager import FileLock
 from wavecrew.core.scheduler import Policy, decide
 from wavecrew.core.verdicts import (
     FIRST_PAUSE,
@@ -29,6 +32,7 @@ from wavecrew.models.accounts import Closure
 from wavecrew.models.agent_report import AgentReport, Ending, Judgement, Usage
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, evolve, replay
+from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.silence import MAX_WORDS, is_question, last_words
 from wavecrew.models.usage import Budget, Spent
@@ -325,6 +329,66 @@ def test_who_is_held_by_an_account_keeps_no_lock_from_others() -> None:
                     close(1.0, 500.0)])  # fmt: skip
     rules = Policy(3, {"a": 0, "b": 1}, {one.id: one.claims for one in phases}, agents={"a": ("claude",), "b": ("x",)})
     assert decide(state, rules, 100.0).start == ("b",)
+
+
+class Speaking:
+    """An agent that runs the command of a phase, and whose output says how that ended: `done`, or `limited UNTIL`."""
+
+    name = "speaking"
+    summary = "says how it ended"
+    exit_meanings: ClassVar[dict[int, Ending]] = {}
+
+    def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
+        return ""
+
+    def prepare(self, phase: PhaseInfo, context: AttemptContext) -> Invocation:
+        return Invocation((JobStep(JobStepKind.AGENT, "speaking", phase.command),))
+
+    def reader(self, earlier: AgentReport | None = None) -> Speaking:
+        fresh = Speaking()
+        fresh.told = AgentReport()
+        return fresh
+
+    told = AgentReport()
+
+    def feed(self, line: bytes) -> None:
+        word, _, until = line.decode().partition(" ")
+        if word in ("done", "limited"):
+            self.told = AgentReport(Ending(word), word, resets_at=float(until) if until else None)
+
+    def report(self) -> AgentReport:
+        return self.told
+
+
+def test_who_is_held_by_an_account_gives_up_the_place_in_the_queue_for_a_lock(tmp_path: Path) -> None:
+    """`waits` stands in the queue for x when `finds` finds the account used up: a third may have x meanwhile."""
+    until = "$(($(date +%s) + 3))"
+    finds = f"[ -e again ] && echo done || {{ touch again; sleep 0.5; echo limited {until}; }}"
+    bench = Bench(
+        tmp_path,
+        phase("waits", sh="echo done", locks=("x",), agent="speaking"),
+        phase("finds", sh=finds, agent="speaking"),
+    )
+    rules = {"agents": {"waits": ("speaking",), "finds": ("speaking",)}}
+
+    async def story() -> ExecutionState:
+        lock = FileLock("x", workspace=tmp_path, owner="a script").acquire()
+        engine = bench.engine(agents={"speaking": Speaking()}, policy=rules)
+        task = asyncio.create_task(engine.run())
+        await soon(lambda: bench.of(ev.LockAwaited) and bench.of(ev.AccountClosed))
+        lock.release()
+        with FileLock("x", 1.0, workspace=tmp_path, owner="a third"):  # nobody stands before it
+            assert not bench.of(ev.AttemptStarted, "waits")
+        return await asyncio.wait_for(task, PATIENCE)
+
+    state = asyncio.run(story())
+
+    assert state.succeeded
+    (shut,) = bench.of(ev.AccountClosed)
+    (begun,) = bench.of(ev.AttemptStarted, "waits")
+    assert begun.at >= shut.until > shut.at
+    assert [one.outcome for one in bench.of(ev.AttemptEnded, "finds")] == [Outcome.STOPPED, Outcome.SUCCEEDED]
+    assert state.phase_states["finds"].failures == 0
 
 
 # -- budgets --------------------------------------------------------------------------------------------------------
