@@ -11,6 +11,9 @@ import subprocess
 import sys
 import time
 
+if sys.argv[1:] == ["--version"]:
+    sys.stdout.write("2.9.9 (nobody)\n")
+    sys.exit(0)
 settings = json.loads(sys.argv[sys.argv.index("--settings") + 1]) if "--settings" in sys.argv else {}
 HOOKS = [one["command"] for group in settings.get("hooks", {}).get("PreToolUse", []) for one in group["hooks"]]
 

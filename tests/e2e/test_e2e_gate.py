@@ -92,6 +92,18 @@ def test_what_a_shell_writes_outside_is_refused_by_the_kernel(repo: Repo) -> Non
     assert repo.text("inside") == "y\n"
 
 
+def test_an_agent_program_that_is_missing_is_told_before_anything_starts(box: Sandbox) -> None:
+    repo = Repo(box)
+    repo.begin()
+    repo.plan(task("a", "WRITE a: 1"))
+
+    refused = repo.run()
+
+    assert refused.code == 8, refused
+    assert "there is no program claude on PATH" in refused.err
+    assert repo.branches() == set()
+
+
 def test_an_agent_that_says_that_it_failed_has_failed(repo: Repo) -> None:
     repo.plan(task("a", "WRITE a: 1\nFAIL", writes=("a",)))
 

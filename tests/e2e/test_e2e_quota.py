@@ -17,6 +17,9 @@ LIMIT, PHASE_FAILED = 6, 1
 CLAUDE = """#!{python}
 import json, os, pathlib, sys, time
 
+if sys.argv[1:] == ["--version"]:
+    print("2.9.9")
+    sys.exit(0)
 folder, phase, attempt = pathlib.Path({folder!r}), os.environ["WAVECREW_PHASE"], os.environ["WAVECREW_ATTEMPT_NUMBER"]
 sys.stdin.read()
 with open(folder / "ran", "a") as ran:

@@ -14,8 +14,10 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from wavecrew.api.agent_programs import look_for, program_of
 from wavecrew.api.plans import load_agents
 from wavecrew.api.workspace import Workspace
+from wavecrew.core.ceiling import probe
 from wavecrew.core.file_system import NETWORK, file_system_of
 from wavecrew.core.process_tree import group_home
 from wavecrew.core.store import STATE_FOLDER, Store
@@ -44,6 +46,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         _file_system(workspace),
         _space(workspace),
         _groups(),
+        _ceiling(),
         _agent(workspace),
     ]
 
@@ -103,4 +106,14 @@ def _agent(workspace: Workspace) -> Finding:
     program = config.command[0] if config.agent == "command" and config.command else ""
     if program and shutil.which(program) is None:
         return Finding("agent", False, f"the program {program!r} is not found", "install it, or change `command`")
+    if program_of(known[config.agent]) is not None:
+        found = look_for({config.agent: known[config.agent]})[config.agent]
+        told = found.problem or "; ".join(filter(None, (f"{config.agent} {found.version}", found.doubt)))
+        fix = "install it, or choose another agent: wavecrew agents list"
+        return Finding("agent", not found.problem and found.gate_works is not False, told, fix)
     return Finding("agent", True, f"{config.agent}: {known[config.agent].summary}")
+
+
+def _ceiling() -> Finding:
+    """A comfort: without it, the gate, the audit and worktrees stand alone."""
+    return Finding("ceiling", True, probe().reason)

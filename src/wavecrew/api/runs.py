@@ -22,6 +22,7 @@ from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for
+from wavecrew.api.preflight import require_programs
 from wavecrew.api.rules import care_for, oversight_rules, retry_rules, untold
 from wavecrew.api.selection import select
 from wavecrew.api.workspace import Workspace
@@ -159,8 +160,10 @@ class PreparedRun:
         """Do it. `observe` is told all events after they were recorded. Ctrl-C and TERM end the agents and leave a
         state that can be continued; the state then has a `stop_reason`. `on_signal` is told their names.
 
-        Raises RunBusyError when another coordinator is in charge of this run.
+        Raises RunBusyError when another coordinator is in charge of this run, and PreflightError for an agent program
+        that is missing.
         """
+        require_programs(self.jobs, self.open_phases)
         with self.workspace.open_store() as store:
             state = self.state
             if self.unsettled:
