@@ -285,6 +285,50 @@ def test_a_check_of_the_other_phase_runs_on_the_merged_tree(repo: Repo) -> None:
     assert "red together" in repo.events("MergeRefused")[0]["detail"]
 
 
+_UNTIL_BOTH = "n=0; until test -e $HOME/here-a -a -e $HOME/here-b || test $n -gt 200; do n=$((n+1)); sleep 0.05; done"
+
+
+def _document(repo: Repo, name: str, head: str, *blocks: tuple[str, str]) -> None:
+    fences = "\n".join(f"```{info}\n{text}\n```\n" for info, text in blocks)
+    repo.box.write(f"plan/{name}.md", f"---\nid: {name}\nwrites: [{name}]\n{head}---\n\n# Phase {name}\n\n{fences}")
+    repo.commit("plan")
+
+
+def test_a_check_block_is_carried_out_whoever_the_agent_is(repo: Repo) -> None:
+    command = 'command: [sh, -c, "echo bad > a"]\n'
+    _document(repo, "a", command, ("sh check", "grep -q good a"))
+    done = repo.box.wavecrew("run", "plan", "--yes", "--ui", "plain")
+    assert done.code == 1
+    assert "check grep -q good a" in done.out
+    assert not repo.events("WorkSealed")
+
+
+def test_a_check_block_in_a_strange_language_is_no_check_that_passes(repo: Repo) -> None:
+    _document(repo, "a", 'command: [sh, -c, "echo a > a"]\n', ("ruby check", "exit 1"))
+    refused = repo.box.wavecrew("run", "plan", "--yes", "--ui", "plain")
+    assert refused.code == 8
+    assert "a check cannot be written in 'ruby'" in refused.err
+
+
+def test_the_last_check_blocks_run_on_the_merged_tree_and_others_do_not(repo: Repo) -> None:
+    meet = f"touch $HOME/here-$WAVECREW_PHASE; {_UNTIL_BOTH}"
+    for name, other in (("a", "b"), ("b", "a")):
+        early = ("sh check", f"test -e start-{name}")
+        _document(
+            repo,
+            name,
+            "agent: runbook\n",
+            ("sh run", f"touch start-{name}"),
+            early,
+            ("sh run", f"rm start-{name}; {meet}; echo {name} > {name}"),
+            ("sh check", f"test ! -e {other}"),
+        )
+    assert repo.box.wavecrew("run", "plan", "--yes", "--ui", "plain").code == 1
+    (refused,) = repo.events("MergeRefused")
+    assert "red together" in refused["detail"]
+    assert "check test ! -e" in refused["detail"]
+
+
 def test_what_checks_leave_behind_is_nobodys_work(repo: Repo) -> None:
     repo.box.write("wavecrew.toml", """gate_commands = ["sh -c 'echo x > report; echo y >> a; ! test -e red'"]\n""")
     repo.plan(

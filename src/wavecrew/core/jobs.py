@@ -23,7 +23,7 @@ from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.errors import PreflightError
 from wavecrew.models.events import AttemptStarted
 from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
-from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
+from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo, Step, StepKind
 from wavecrew.models.resources import Claim
 
 PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM")
@@ -32,6 +32,12 @@ PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAG
 
 PORTS_PER_SLOT: Final = 10
 _TITLE: Final = 80
+_INTERPRETERS: Final = {
+    **dict.fromkeys(("sh", "shell", ""), ("/bin/sh", "-eu")),
+    "bash": ("bash", "-eu", "-o", "pipefail"),
+    **dict.fromkeys(("python", "py", "python3"), ("python3", "-")),
+}
+"""What reads a block marked `check`, by the language of the block."""
 
 
 class Agent(Protocol):
@@ -156,7 +162,7 @@ class JobMaker:
         name = self.agent_of(phase)
         if name not in self.agents:
             return f"there is no agent of this name; known are {', '.join(sorted(self.agents))}"
-        return self.agents[name].problem(phase, self.command)
+        return self.agents[name].problem(phase, self.command) or _strange_check(phase)
 
     def claims(self, phase: PhaseInfo) -> tuple[Claim, ...]:
         """The locks of a phase, as the file system sees their paths. Raises InvalidValueError."""
@@ -203,7 +209,9 @@ class JobMaker:
         if self.bounds is not None:
             own = self.bounds.limited(name, own, folder, desk.workspace, git=bool(desk.base))
             more |= self.bounds.environment(name)
-        steps = (*setup, *own, *check_steps(phase))
+        carried_out = {(step.argv, step.stdin) for step in invocation.steps}  # a runbook has them in their order
+        blocks = (step for step in map(_block_step, _check_blocks(phase)) if (step.argv, step.stdin) not in carried_out)
+        steps = (*setup, *own, *blocks, *_command_checks(phase))
         timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
         job = self._job(phase.id, attempt, desk, folder, steps, more, timeout)
         job = replace(job, files=invocation.files)
@@ -250,8 +258,31 @@ class JobMaker:
 
 
 def check_steps(phase: PhaseInfo) -> tuple[JobStep, ...]:
-    """The checks of a phase as steps of a job."""
+    """The checks that must hold once the phase is done, as steps of a job. A block marked `check` that stands before
+    a block that goes on with the work is none of them: what it looks at may be gone by then."""
+    last = max((place for place, step in enumerate(phase.steps) if step.kind is not StepKind.CHECK), default=-1)
+    blocks = (step for step in phase.steps[last + 1 :] if step.language in _INTERPRETERS)
+    return (*map(_block_step, blocks), *_command_checks(phase))
+
+
+def _command_checks(phase: PhaseInfo) -> tuple[JobStep, ...]:
     return tuple(JobStep(JobStepKind.CHECK, f"check {' '.join(argv)}"[:_TITLE], argv) for argv in phase.checks)
+
+
+def _check_blocks(phase: PhaseInfo) -> tuple[Step, ...]:
+    return tuple(step for step in phase.steps if step.kind is StepKind.CHECK)
+
+
+def _strange_check(phase: PhaseInfo) -> str:
+    strange = [step for step in _check_blocks(phase) if step.language not in _INTERPRETERS]
+    if not strange:
+        return ""
+    return f"line {strange[0].line}: a check cannot be written in {strange[0].language!r} (sh, bash and python it can)"
+
+
+def _block_step(step: Step) -> JobStep:
+    first = next((line.strip() for line in step.text.splitlines() if line.strip() and line.lstrip()[0] != "#"), "")
+    return JobStep(JobStepKind.CHECK, f"check {first}"[:_TITLE], _INTERPRETERS[step.language], step.text)
 
 
 def command_steps(kind: JobStepKind, lines: Iterable[str]) -> tuple[JobStep, ...]:
