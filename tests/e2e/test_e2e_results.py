@@ -223,3 +223,26 @@ def test_in_a_shared_folder_verify_says_how_little_it_can(box: Sandbox) -> None:
     assert box.wavecrew("diff", "a").code == 2
     assert box.wavecrew("land").code == 2
     assert box.wavecrew("clean").out == "nothing is left over\n"
+
+
+def test_what_keeps_a_result_from_its_branch_is_told_before_the_work(repo: Repo) -> None:
+    _two(repo)
+    nowhere = repo.run("--into", "nowhere")
+    assert (nowhere.code, repo.ran()) == (4, [])
+    assert "there is no branch nowhere" in nowhere.err
+    shared = repo.run("--into", "main", "--isolation", "shared")
+    assert (shared.code, repo.ran()) == (2, [])
+    detached = repo.run("--into", "main", "--detach")
+    assert (detached.code, repo.ran()) == (2, [])
+    assert "wavecrew land --into main" in detached.err
+
+
+def test_a_result_that_is_there_already_is_brought_to_its_branch_all_the_same(repo: Repo) -> None:
+    _two(repo)
+    assert repo.run().code == 0
+    assert not (repo.box.folder / "b").exists()
+    again = repo.run("--into", "main")
+    assert again.code == 0
+    assert "nothing to do" in again.out
+    assert "landed run" in again.out
+    assert repo.box.read("b") == "a\n"

@@ -68,7 +68,7 @@ def land(
     while True:
         opened = open_run(store, reference)
         result = result_of(opened, workspace)
-        branch = _branch(result.git, into)
+        branch = landing_branch(result.git, into)
         if opened.alive:
             return _land_beside(store, workspace, opened, result, branch, by=by, partial=partial)
         try:
@@ -117,8 +117,19 @@ def _is_news(opened: OpenedRun, landed: Landed) -> bool:
     return not landed.already or opened.state.landed_on != landed.branch
 
 
-def _branch(git: Git, into: str) -> str:
-    """The short name of the branch to land on."""
+def require_landing(workspace: Path, isolation: str, into: str) -> None:
+    """Raise, before the work begins, what would keep its result from a branch at the end: UsageError for a run in a
+    shared folder, NotFoundError for a branch that does not exist."""
+    if isolation != WORKTREE:
+        raise UsageError(
+            "all work is done in one shared folder, so there is no result to bring to a branch",
+            fix="leave out --into, or keep the work apart: --isolation worktree",
+        )
+    landing_branch(Git.open(workspace), into)
+
+
+def landing_branch(git: Git, into: str) -> str:
+    """The short name of the branch to land on, the one that is checked out by default."""
     wanted = into.removeprefix(BRANCHES)
     if not wanted:
         wanted = git.text("symbolic-ref", "--quiet", "HEAD", accept=(0, 1)).removeprefix(BRANCHES)

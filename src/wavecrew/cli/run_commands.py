@@ -11,7 +11,7 @@ import click
 
 from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
 from wavecrew.cli.setting_flags import with_settings
-from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity
+from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity, UsageError
 
 if TYPE_CHECKING:
     from wavecrew.api.runs import PreparedRun
@@ -71,6 +71,8 @@ def run(
         found, only, start, until, force, attended=attended, include_dirty=include_dirty, agreed=yes or dry_run
     )
     prepared = prepare_run(workspace, request)
+    if into:
+        _require_landing(prepared, into, detach=detach)
     if not prepared.taken_up and not settings.quiet:
         told = [f"[{one.code}]: {one.message}" for one in found.diagnostics if one.severity is Severity.WARNING]
         for text in (*told, *(f": {one}" for one in (*prepared.ground.warnings, *prepared.budget_warnings))):
@@ -80,18 +82,32 @@ def run(
         return ExitCode.OK
     if prepared.nothing_to_do:
         echo(f"nothing to do: run {prepared.newest} of this plan has done it · start afresh with: wavecrew run --force")
-        return ExitCode.OK
+        return _land(prepared.newest, into) if into else ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     if detach:
         from wavecrew.cli.detach import detach as into_background
 
         return into_background(prepared)
     code = execute(prepared, settings)
-    if into and code == ExitCode.OK:
-        from wavecrew.cli.result_commands import land
+    return _land(prepared.run, into) if into and code == ExitCode.OK else code
 
-        return int(click.get_current_context().invoke(land, run=prepared.run, into=into, partial=False))
-    return code
+
+def _require_landing(prepared: PreparedRun, into: str, *, detach: bool) -> None:
+    """What would keep the result from its branch is told before hours of work, and not after them."""
+    from wavecrew.api.results import require_landing
+
+    if detach:
+        raise UsageError(
+            "--into and --detach do not go together: nobody would be here at the end to land the result",
+            fix=f"leave out --into, and later: wavecrew status --wait; wavecrew land --into {into}",
+        )
+    require_landing(prepared.workspace.folder, prepared.state.isolation, into)
+
+
+def _land(run: str, into: str) -> int:
+    from wavecrew.cli.result_commands import land
+
+    return int(click.get_current_context().invoke(land, run=run, into=into, partial=False))
 
 
 @click.command()
