@@ -17,6 +17,7 @@ from wavecrew.core import restore
 from wavecrew.core.attempts import Job, attempt_folder, write_job
 from wavecrew.core.audit import Audit, told
 from wavecrew.core.care import AuditPolicy, Care
+from wavecrew.core.jobs import Desk as Place
 from wavecrew.core.jobs import Prepared
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.models import events as ev
@@ -450,7 +451,8 @@ class Desk:
         folder = attempt_folder(self.base, "r", "p", number)
         job = Job(str(self.ws), (), {}, None, 1.0)
         write_job(folder, job)
-        self.care.before_start(self.base, "r", Prepared(phase("p"), number, "command", folder, job, self.claims))
+        prepared = Prepared(phase("p"), number, "command", folder, job, self.claims, Place(self.ws))
+        self.care.before_start(self.base, "r", prepared)
         return folder
 
     def end(self, number: int, outcome: Outcome, *, again: bool = False) -> None:
@@ -577,18 +579,25 @@ def test_who_is_killed_while_putting_back_for_another_attempt_is_followed_by_one
 
 
 def test_what_was_put_back_is_nobodys_undeclared_write_and_hides_none(desk: Desk) -> None:
-    desk.care.look([], 0.0)
+    desk.care.look({}, 0.0)
     desk.start(1)
     write(desk.ws, f="of the attempt", d__new="of the attempt")
-    assert desk.care.look(["p", "z"], 0.0) == []
+    assert desk.care.look({"p": (), "z": ()}, 0.0) == []
     write(desk.ws, stray="of z")  # after the look, before the files are put back
     desk.end(1, Outcome.FAILED, again=True)
-    (found,) = desk.care.look(["z"], 5.0)
+    (found,) = desk.care.look({"z": ()}, 5.0)
     assert found == ev.UndeclaredWrites(at=5.0, suspects=("z",), paths=("stray",))
+
+
+def test_what_was_claimed_on_the_way_is_no_undeclared_write(desk: Desk) -> None:
+    desk.care.look({}, 0.0)
+    write(desk.ws, given="x", stray="x")
+    (found,) = desk.care.look({"p": ("given",)}, 5.0)
+    assert found == ev.UndeclaredWrites(at=5.0, suspects=("p",), paths=("stray",))
 
 
 def test_without_an_audit_nothing_is_looked_at(tmp_path: Path, ws: Path) -> None:
     desk = Desk(tmp_path, AuditPolicy.OFF)
-    desk.care.look(["p"], 0.0)
+    desk.care.look({"p": ()}, 0.0)
     write(ws, stray="x")
-    assert desk.care.look(["p"], 0.0) == []
+    assert desk.care.look({"p": ()}, 0.0) == []

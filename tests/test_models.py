@@ -1403,3 +1403,13 @@ def test_a_plan_is_worked_wave_by_wave_under_its_locks(tmp_path: Path) -> None:
 
 def _lock(registry: LockRegistry, name: str, config: ParallelExecutionConfig) -> FileLock:
     return FileLock("text.md", timeout=config.lock_timeout_seconds, registry=registry, owner=name)
+
+
+def test_what_was_claimed_on_the_way_is_known_until_the_next_attempt() -> None:
+    asked = ev.WriteJudged(at=3, phase="a", attempt=1, tool="Write", paths=("x",), allowed=True, claimed=("x", "y"))
+    state = replay([CHAIN, attempt("a"), asked, asked])
+    assert state.phase_states["a"].claimed == ("x", "y")
+    again = evolve(state, ev.AttemptEnded(at=4, phase="a", attempt=1, outcome=Outcome.STOPPED), attempt("a", 2))
+    assert again.phase_states["a"].claimed == ()
+    with pytest.raises(IllegalTransitionError):
+        evolve(state, dataclasses.replace(asked, attempt=2))

@@ -118,31 +118,6 @@ def test_a_file_that_changed_during_the_wait_is_refused_once(tmp_path: Path) -> 
     asyncio.run(story())
 
 
-def test_a_copy_that_lacks_what_the_other_made_is_refused_once(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with gate_world(tmp_path) as world:
-            root = world.state / "worktrees" / RUN / "b-1"
-            root.mkdir(parents=True)
-            asked: list[tuple[str, ...]] = []
-
-            def behind(names: tuple[str, ...]) -> str:
-                asked.append(names)
-                return "f was changed. Merge it first."
-
-            world.admit("a", ["f"])
-            world.admit("b", root=root, behind=behind)
-            hook = await world.start_hook("b", world.write(root / "f"))
-            await world.waiting()
-            world.end("a")
-
-            assert (await answer_of(hook)) == Answer(2, "", "wavecrew: f was changed. Merge it first.\n")
-            assert asked == [("f",)]
-            assert (await world.ask("b", world.write(root / "f"))).allowed
-            assert len(asked) == 1
-
-    asyncio.run(story())
-
-
 def test_two_that_would_wait_for_each_other_are_told_so(tmp_path: Path) -> None:
     async def story() -> None:
         async with gate_world(tmp_path) as world:

@@ -30,8 +30,9 @@ def task(name: str, script: str, *, writes: tuple[str, ...] = (), **keys: Any) -
     return {"id": name, "name": f"Phase {name}", "agent": "claude", "description": script, "writes": writes, **keys}
 
 
-def test_what_is_claimed_is_written_and_what_is_free_is_claimed_on_the_way(repo: Repo) -> None:
-    repo.plan(task("a", "WRITE a: 1\nWRITE b/c: 2", writes=("a",)))
+@pytest.mark.parametrize("name", ["a", "coordinator"])
+def test_what_is_claimed_is_written_and_what_is_free_is_claimed_on_the_way(repo: Repo, name: str) -> None:
+    repo.plan(task(name, "WRITE a: 1\nWRITE b/c: 2", writes=("a",)))
 
     done = repo.run()
 
@@ -39,6 +40,7 @@ def test_what_is_claimed_is_written_and_what_is_free_is_claimed_on_the_way(repo:
     assert (repo.text("a"), repo.text("b/c")) == ("1\n", "2\n")
     [judged] = repo.events("WriteJudged")
     assert (judged["allowed"], judged["claimed"]) == (True, ["b/c"])
+    assert repo.events("UndeclaredWrites") == []  # what was given on the way is claimed
 
 
 @pytest.mark.parametrize("isolation", ["shared", "worktree"])

@@ -290,3 +290,30 @@ def test_looking_at_a_state_folder_that_cannot_be_written(mixed: Sandbox) -> Non
     finally:
         for path in folders:
             path.chmod(0o700)
+
+
+@pytest.mark.parametrize("words", [("explain", "WC104"), ("config", "path"), ("config", "validate")])
+def test_json_is_printed_where_it_is_asked_for(box: Sandbox, words: tuple[str, ...]) -> None:
+    box.write("wavecrew.toml", "retries = 1\n")
+    asked = box.wavecrew(*words, "--json")
+    assert asked.code == 0
+    known = {
+        "explain": ("code", "WC104"),
+        "path": ("files", {"path": str(box.folder / "wavecrew.toml"), "read": True}),
+        "validate": ("read", ["wavecrew.toml"]),
+    }
+    name, value = known.get(words[-1]) or known[words[0]]
+    assert value == asked.json[name] or value in asked.json[name]
+
+
+def test_json_lines_have_no_words_for_people_among_them(box: Sandbox) -> None:
+    box.plan(phase("a", "test -e here"))
+    box.run()
+    box.write("here", "")
+    taken = box.wavecrew("resume", "plan.json", "--yes", "--json")
+    assert taken.code == 0
+    assert "again" in taken.err
+    assert [json.loads(line)["kind"] for line in taken.out.splitlines()][-1] == "RunFinished"
+    done = box.wavecrew("run", "plan.json", "--json")
+    assert (done.code, done.out) == (0, "")
+    assert "nothing to do" in done.err

@@ -104,7 +104,10 @@ def explain(settings: Globals, what: str, plan_path: str | None) -> int:
         if code not in known:
             raise NotFoundError(f"there is no code {code}", fix=f"known are {min(known)} to {max(known)}")
         title, text = known[code]
-        echo(f"{code}: {title}\n\n{text}")
+        if settings.json:
+            echo_json({"code": code, "title": title, "text": text})
+        else:
+            echo(f"{code}: {title}\n\n{text}")
         return ExitCode.OK
     from wavecrew.cli.explain_phase import explain_phase
 

@@ -81,7 +81,8 @@ def run(
         show_jobs(prepared, as_json=settings.json)
         return ExitCode.OK
     if prepared.nothing_to_do:
-        echo(f"nothing to do: run {prepared.newest} of this plan has done it · start afresh with: wavecrew run --force")
+        done = f"nothing to do: run {prepared.newest} of this plan has done it"
+        echo(f"{done} · start afresh with: wavecrew run --force", err=settings.json)
         return _land(prepared.newest, into) if into else ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     if detach:
@@ -132,7 +133,7 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
         )
     if not settings.quiet:
         fates = {name: fate.value for name, fate in prepared.fates().items()}
-        echo(resumption_text(prepared.state, prepared.events, fates))
+        echo(resumption_text(prepared.state, prepared.events, fates), err=settings.json)
     if prepared.nothing_to_do:
         return ExitCode.OK
     require_consent(prepared, settings, yes=yes)

@@ -173,9 +173,13 @@ def config_validate(settings: Globals) -> int:
     from wavecrew.views import findings
 
     loaded = settings.workspace().loaded
+    read = [file.shown for file in loaded.files if file.read]
+    if settings.json:
+        found = [{"code": one.code, "severity": one.severity, "message": one.message} for one in loaded.diagnostics]
+        echo_json({"valid": True, "read": read, "diagnostics": found})
+        return ExitCode.OK
     if loaded.diagnostics:
         echo(findings.text(loaded.diagnostics))
-    read = [file.shown for file in loaded.files if file.read]
     echo(f"the configuration is valid; read: {', '.join(read) or 'no file'}")
     return ExitCode.OK
 
@@ -185,7 +189,11 @@ def config_validate(settings: Globals) -> int:
 @pass_globals
 def config_path(settings: Globals) -> int:
     """Print the files that are looked at, weakest first."""
-    for file in settings.workspace().loaded.files:
+    files = settings.workspace().loaded.files
+    if settings.json:
+        echo_json({"files": [{"path": str(file.path), "read": file.read} for file in files]})
+        return ExitCode.OK
+    for file in files:
         echo(f"{'read   ' if file.read else 'absent '} {file.path}")
     return ExitCode.OK
 

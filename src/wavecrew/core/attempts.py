@@ -78,10 +78,10 @@ def owner_name(run: str, phase: str, attempt: int) -> str:
 
 
 def slug_of(phase: str) -> str:
-    """A short, harmless name for a phase, for folders and git branches. No other id makes the same, and none makes
-    `result`, which is the branch of the whole run."""
+    """A short, harmless name for a phase, for folders and git branches. No other id makes the same, and none makes a
+    name of ours: `result` is the branch of the whole run, and `coordinator` the lock in its folder."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", phase)[:40].strip("-") or "phase"
-    if slug != phase or slug.lower() == "result" or re.search(r"-[0-9a-f]{8}$", slug):
+    if slug != phase or slug.lower() in ("result", "coordinator") or re.search(r"-[0-9a-f]{8}$", slug):
         # every name that has or looks like it has a digest gets one, so that no id can be made up that shares another's
         slug = f"{slug}-{hashlib.sha256(phase.encode(errors='surrogatepass')).hexdigest()[:8]}"
     return slug

@@ -46,6 +46,14 @@ class Bounds:
             return ()
         return hook_argv(self.runs / run, owner_name(run, phase, attempt), self.gate_seconds)
 
+    def _own_paths(self, agent: str) -> list[str]:
+        home = str(Path.home())
+        return [path.replace("~", home, 1) for path in getattr(self.agents[agent], "own_paths", ())]
+
+    def own_folders(self, agent: str) -> list[Path]:
+        """Folders that an agent writes for itself, beside its work."""
+        return [Path(path) for path in self._own_paths(agent) if path.endswith("/")]
+
     def environment(self, agent: str) -> Mapping[str, str]:
         """What a limited agent has to know: programs would look for temporary files elsewhere."""
         return {"TMPDIR": tempfile.gettempdir()} if self.is_limited(agent) else {}
@@ -61,8 +69,7 @@ class Bounds:
         """The steps of an attempt, with the agent itself below its ceiling. `git`: it has a worktree of its own."""
         if not self.is_limited(agent):
             return tuple(steps)
-        home = str(Path.home())
-        own = [path.replace("~", home, 1) for path in getattr(self.agents[agent], "own_paths", ())]
+        own = self._own_paths(agent)
         paths = [str(workspace), str(files_folder(folder)), tempfile.gettempdir(), *own]
         return tuple(
             replace(step, argv=ceiling.command(paths, step.argv, git=git)) if step.kind is JobStepKind.AGENT else step

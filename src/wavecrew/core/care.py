@@ -18,7 +18,7 @@ from wavecrew.core.jobs import Prepared
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
-from wavecrew.models.resources import Claim, ResourceKind
+from wavecrew.models.resources import Claim, ResourceKind, parse_resource
 
 
 class AuditPolicy(StrEnum):
@@ -46,11 +46,13 @@ class Care:
         self._audit = None if audit is AuditPolicy.OFF else Audit(keys)
         self._put_back = put_back
 
-    def look(self, at_work: Iterable[str], now: float) -> list[Event]:
-        """What has changed without a claim since the last look, laid to those who were at work."""
+    def look(self, at_work: Mapping[str, tuple[str, ...]], now: float) -> list[Event]:
+        """What has changed without a claim since the last look, laid to those who were at work: phases, with what was
+        claimed for them on the way."""
         if self._audit is None:
             return []
-        found = self._audit.look({name: self._claims.get(name, ()) for name in at_work})
+        given = {name: (Claim(parse_resource(text)) for text in texts) for name, texts in at_work.items()}
+        found = self._audit.look({name: (*self._claims.get(name, ()), *given[name]) for name in at_work})
         if found is None:
             return []
         return [ev.UndeclaredWrites(at=now, suspects=found.suspects, paths=found.paths)]

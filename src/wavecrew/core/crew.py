@@ -108,7 +108,7 @@ class Crew:
                 self._send(one.folder, self._open(self._home, one))
             return
         if ready:
-            self._ledger.record(*self._care.look(self._phase_of.values(), self._ledger.clock()))
+            self._ledger.record(*self._care.look(self._claimed(), self._ledger.clock()))
         failed: list[Event] = []
         for one in ready:
             try:
@@ -123,6 +123,10 @@ class Crew:
                     self._care.after_end(one.folder, ended)
                 failed.append(ended)
         self._ledger.record(*failed)
+
+    def _claimed(self) -> dict[str, tuple[str, ...]]:
+        """What was claimed on the way for each phase at work."""
+        return {name: self._state.phase_states[name].claimed for name in self._phase_of.values()}
 
     def _let_in(self, name: str) -> None:
         """Let the attempt of a phase ask at the write gate."""
@@ -190,7 +194,7 @@ class Crew:
     async def settle(self, folders: Sequence[Path]) -> None:
         """Take in the ends of attempts. What left no result is swept first: no lock is freed without proof of death."""
         if self._home is None:
-            self._ledger.stage(*self._care.look(self._phase_of.values(), self._ledger.clock()))
+            self._ledger.stage(*self._care.look(self._claimed(), self._ledger.clock()))
         ends: list[Event] = []
         for folder in folders:
             name = self._phase_of.get(folder)

@@ -211,10 +211,6 @@ class GateCalls:
                 f"{obstacle.wanted} is held by {call.holder}, for longer than you can wait. Do other work first, and"
                 " try again later. If nothing else is left, end your turn and say what is missing."
             )
-        lacks = await self._in_thread(lambda: call.visitor.place.behind(call.paths))
-        if lacks:
-            call.claimed = call.paths
-            raise Refused(lacks)
         after = await self._in_thread(lambda: _fingerprints(targets))
         changed = [file for file in before if before[file] != after[file]]
         if changed:

@@ -51,7 +51,7 @@ class GateKeeping:
         """Let an attempt ask that works in `root`, or go on to ask after a coordinator died. Raises OSError and
         StoreError."""
         if self._bounds.is_gated(agent):
-            free = (Path(tempfile.gettempdir()), files_folder(folder))
+            free = (Path(tempfile.gettempdir()), files_folder(folder), *self._bounds.own_folders(agent))
             place = Workplace(self._workspace, root, free=free, documents=self._documents)
             owner = owner_name(self._ledger.run, phase, attempt)
             self._gate.admit(owner, f"phase {phase}", folder, place)

@@ -28,6 +28,7 @@ from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Outcome
 from wavecrew.models.execution_state import PhaseState
 from wavecrew.models.invocation import JobStepKind
+from wavecrew.models.resources import Claim, parse_resource
 
 
 class Homecoming:
@@ -161,7 +162,8 @@ class Homecoming:
         """The audit: in a worktree it is certain who has written what."""
         if self._way.has.audit is AuditPolicy.OFF:
             return
-        claims = self._way.jobs.claims(self._way.info(name))
+        given = (Claim(parse_resource(text)) for text in self._way.phase(name).claimed)
+        claims = (*self._way.jobs.claims(self._way.info(name)), *given)
         paths = unclaimed(self._way.jobs.keys, changed, claims)
         if not paths:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,8 +35,7 @@ class Target:
 class Workplace:
     """The place of one attempt. `root` is where it works: a worktree, or the workspace itself. In `free` folders, such
     as its home and the one for temporary files, it may write what it likes; where one lies in another, the inner one
-    counts. `documents` are those of the plan. `behind` tells after a wait, in a sentence for the agent, that its own
-    copy of some files lacks what others have made of them since; nothing if it does not."""
+    counts. `documents` are those of the plan."""
 
     def __init__(
         self,
@@ -45,11 +44,9 @@ class Workplace:
         *,
         free: Iterable[Path] = (),
         documents: Iterable[Path] = (),
-        behind: Callable[[tuple[str, ...]], str] = lambda names: "",
     ) -> None:
         self.workspace = os.path.realpath(workspace)
         self.root = os.path.realpath(root)
-        self.behind = behind
         self._keys = ResourceKeys(Path(self.root))
         self._free = tuple(os.path.realpath(folder) for folder in free)
         self._own = tuple(folder for folder in self._free if self._is_within(folder))

@@ -104,7 +104,10 @@ class _Fold:
                 self.phases[phase] = replace(self.phases[phase], lock_wait=wait)
             case ev.AttemptStarted():
                 self._start_attempt(event)
-            case ev.AttemptAdopted(phase=phase, attempt=attempt) | ev.WriteJudged(phase=phase, attempt=attempt):
+            case ev.WriteJudged(phase=phase, claimed=claimed):
+                found = self._require_attempt(event, phase, event.attempt)
+                self.phases[phase] = replace(found, claimed=tuple(dict.fromkeys((*found.claimed, *claimed))))
+            case ev.AttemptAdopted(phase=phase, attempt=attempt):
                 self._require_attempt(event, phase, attempt)
             case ev.AttemptCancelled(phase=phase, by=by):
                 self.phases[phase] = replace(self._require_attempt(event, phase, event.attempt), cancelled_by=by)

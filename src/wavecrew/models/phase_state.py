@@ -85,6 +85,8 @@ class PhaseState:
     commit: str = ""
     """The commit that brought its work into the result of the run."""
     outputs: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    """What was claimed for its latest attempt on the way, because its agent asked for it."""
     undeclared: tuple[str, ...] = ()
     """Files that it may have changed without a claim in its latest attempt."""
     session: str = ""
@@ -115,7 +117,7 @@ class PhaseState:
 
 AFRESH: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
-    **dict.fromkeys(("changed", "undeclared"), ()),
+    **dict.fromkeys(("changed", "claimed", "undeclared"), ()),
     **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
 }
 """What an attempt that starts leaves behind of the one before."""
