@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, only_ascii, pass_globals, with_globals, write_or_print
+from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, with_globals, write_or_print
 from wavecrew.errors import ExitCode, NotFoundError, Severity
 
 

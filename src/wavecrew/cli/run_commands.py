@@ -82,7 +82,7 @@ def run(
         return ExitCode.OK
     if prepared.nothing_to_do:
         done = f"nothing to do: run {prepared.newest} of this plan has done it"
-        echo(f"{done} · start afresh with: wavecrew run --force", err=settings.json)
+        echo(f"{done} · start afresh with: wavecrew run --force", err=_for_programs(prepared, settings))
         return _land(prepared.newest, into) if into else ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     if detach:
@@ -133,7 +133,7 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
         )
     if not settings.quiet:
         fates = {name: fate.value for name, fate in prepared.fates().items()}
-        echo(resumption_text(prepared.state, prepared.events, fates), err=settings.json)
+        echo(resumption_text(prepared.state, prepared.events, fates), err=_for_programs(prepared, settings))
     if prepared.nothing_to_do:
         return ExitCode.OK
     require_consent(prepared, settings, yes=yes)
@@ -151,11 +151,16 @@ def execute(prepared: PreparedRun, settings: Globals) -> int:
     """Carry a prepared run out under the view that fits the terminal. Gives the exit code."""
     from wavecrew.cli.screens import screen_for
 
-    ui = "jsonl" if settings.json and prepared.config.ui == "auto" else prepared.config.ui
-    with screen_for(ui, prepared, color=settings.wants_color()) as screen:
+    jsonl = prepared.config.ui == "auto" and _for_programs(prepared, settings)
+    with screen_for("jsonl" if jsonl else prepared.config.ui, prepared, color=settings.wants_color()) as screen:
         state = prepared.execute(screen.observe, partial(_tell_stop, prepared, screen))
         screen.finish(state)
     return exit_code(state)
+
+
+def _for_programs(prepared: PreparedRun, settings: Globals) -> bool:
+    """Whether standard output belongs to a program, so that words for people go elsewhere."""
+    return settings.json or prepared.config.ui == "jsonl"
 
 
 def _tell_stop(prepared: PreparedRun, screen: Screen, name: str) -> None:
