@@ -575,6 +575,19 @@ def test_one_run_in_full() -> None:
     assert "     4  09 bench     blocked       0        -  blocked by 05\n" in text
 
 
+def test_who_was_in_charge_of_a_run_that_is_over_is_not_in_charge_of_it() -> None:
+    over = run_text(seen(bad_run(), 99, alive=False))
+    assert "  in charge nobody any more; last " in over
+    at_work = run_text(seen([*opening(phase("a")), start(0, "a")], 1, alive=True))
+    assert "nobody any more" not in at_work
+
+
+def test_a_stopped_run_counts_every_phase_once() -> None:
+    sealed = ev.WorkSealed(at=T0 + 2, phase="a", attempt=1, commit="c" * 40)
+    stopped = plain([*opening(phase("a"), phase("b")), start(0, "a"), sealed, stop(3)])
+    assert "passed=0 failed=0 open=2" in stopped[-2]
+
+
 def test_undeclared_writes_are_told_of_everywhere() -> None:
     found = ev.UndeclaredWrites(at=T0 + 1, suspects=("a",), paths=("x.py", "y.py", "z.py", "w.py"))
     events = [*opening(phase("a")), start(0, "a"), found]

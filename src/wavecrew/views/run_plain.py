@@ -25,7 +25,7 @@ from wavecrew.views.run_next import (
     result_words,
 )
 from wavecrew.views.run_words import DOT, clock, in_ascii, label, label_in, listed, reason_of, seconds, short
-from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
+from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells, one_line, tail
 from wavecrew.views.usage_words import budget_words, held_words, silent_words, spent_at, spent_words
 
@@ -257,13 +257,17 @@ def _value(text: str) -> str:
     return f'"{line}"' if " " in line or not line else line
 
 
+_OPEN = (*AT_WORK, Standing.WAITING, Standing.RETRYING, Standing.READY, Standing.TO_COME)
+"""What goes on when the run does; what is held is counted by itself."""
+
+
 def _totals(summary: Summary) -> str:
     counts = summary.counts
     words = [
         f"passed={counts[Standing.PASSED]}",
         f"failed={counts[Standing.FAILED]}",
     ]
-    left = sum(counts[standing] for standing in (Standing.READY, Standing.TO_COME))
+    left = sum(counts[standing] for standing in _OPEN)
     others = {
         "blocked": counts[Standing.BLOCKED],
         "kept": counts[Standing.KEPT],

@@ -317,13 +317,21 @@ def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> 
         ("took", f"{seconds(summary.elapsed)}" + (f", idle {seconds(summary.idle)}" if summary.idle else "")),
         ("work", f"{seconds(summary.work)}" + (f", {summary.ratio:.2f}x" if summary.ratio is not None else "")),
         ("agents", f"{summary.agents}" if summary.agents else UNKNOWN),
-        ("in charge", summary.coordinator or "nobody yet"),
+        ("in charge", _in_charge(summary)),
         ("isolation", summary.isolation + (f", branch {summary.result_branch}" if summary.result_branch else "")),
     )
     lines = list(wrapped(f"run {one_line(summary.run)}  {summary.status}  ", counted_words(summary), width))
     lines += ["  " + cut(f"{name:<10}{words}", width - 2) for name, words in facts]
     lines += ["", *_phase_table(summary, width), ""]
     return _joined([*lines, *next_lines(summary, width)], ascii_only)
+
+
+def _in_charge(summary: Summary) -> str:
+    if not summary.coordinator:
+        return "nobody yet"
+    if summary.status is RunStatus.RUNNING:
+        return summary.coordinator
+    return f"nobody any more; last {summary.coordinator}"
 
 
 def _phase_table(summary: Summary, width: int) -> Iterator[str]:
