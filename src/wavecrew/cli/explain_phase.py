@@ -64,9 +64,8 @@ def _place(phase: PhaseInfo, analysis: Analysis) -> list[str]:
     lines.append(f"  estimate  {duration(phase.estimated_time, 'unknown')}")
     slack = analysis.hours(analysis.slack.get(phase.id))
     if phase.id in analysis.slack:
-        late = (
-            "on the critical path" if analysis.is_critical(phase.id) else f"may be late by {duration(slack, 'unknown')}"
-        )
+        late = "unknown" if slack is None else f"may be late by {duration(slack)}" if slack else "none"
+        late = "on the critical path" if analysis.is_critical(phase.id) else late
         lines.append(f"  slack     {late}")
     for conflict in analysis.conflicts:
         if phase.id in conflict.phases:
