@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wavecrew.models.plan import Plan
 
 _SHOWN_PROMPT = 12
+_PROMPT = "          | "
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -192,7 +193,9 @@ def require_consent(prepared: PreparedRun, settings: Globals, *, yes: bool) -> N
     if not prepared.needs_consent or consent.given(folder, digest):
         return
     documents = len({phase.source.file for phase in prepared.open_phases if phase.source and _brings_commands(phase)})
-    what = f"{count} command{'s' * (count != 1)} from {documents} document{'s' * (documents != 1)}"
+    places = [f"{documents} document{'s' * (documents != 1)}"] if documents else []
+    places += ["the configuration"] if prepared.workspace.loaded.commands_from_project else []
+    what = f"{count} command{'s' * (count != 1)} from {' and '.join(places) or 'the plan'}"
     shown = prepared.variables_from_project
     if shown:
         what += f" and show agents the variables {', '.join(shown)}"
@@ -254,7 +257,7 @@ def _show_job(job: Prepared, wave: int, reason: str) -> None:
         text = (step.stdin if step.argv else step.text) or ""
         lines = text.splitlines()
         for line in lines[:_SHOWN_PROMPT]:
-            echo(f"          | {line}")
+            echo(fill(line, 80, initial_indent=_PROMPT, subsequent_indent=_PROMPT) or _PROMPT)
         if len(lines) > _SHOWN_PROMPT:
             echo(f"          | … {len(lines) - _SHOWN_PROMPT} more lines; --json shows all")
 
