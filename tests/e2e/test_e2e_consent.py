@@ -26,6 +26,16 @@ def test_nobody_to_ask_means_no(box: Sandbox) -> None:
     assert not (box.folder / STATE).exists()
 
 
+def test_it_is_told_where_commands_come_from(box: Sandbox) -> None:
+    box.write("wavecrew.toml", 'agent = "command"\ncommand = ["true"]\n')
+    box.write("plan/1.md", "# Phase 1: A\n\nDo it.\n")
+    asked = box.wavecrew("run", "plan")
+    assert asked.code == 5
+    assert "would run 1 command from the configuration, " in asked.err
+    box.write("plan/1.md", "# Phase 1: A\n\nDo it.\n\n```sh check\ntrue\n```\n")
+    assert "would run 2 commands from 1 document and the configuration, " in box.wavecrew("run", "plan").err
+
+
 def test_an_agreement_is_remembered_for_this_content_only(box: Sandbox) -> None:
     _greet(box)
     assert _run(box, "--yes") == 0
