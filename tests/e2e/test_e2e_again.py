@@ -248,9 +248,8 @@ def test_explain_tells_of_every_phase_whether_it_stands(readers: Sandbox) -> Non
 def test_explain_before_any_run(box: Sandbox) -> None:
     box.plan(*_readers())
     assert box.wavecrew("explain", "a", "--plan", "plan.json", "--json").json["run"] is None
-    told = box.wavecrew("explain", "a", "--plan", "plan.json").out
-    assert "again?" not in told
-    assert "  slack     unknown\n" in told
+    assert "again?" not in box.wavecrew("explain", "a", "--plan", "plan.json").out
+    assert "  slack     unknown\n" in box.wavecrew("explain", "b", "--plan", "plan.json").out
 
 
 def test_failed_phases_and_an_edit_elsewhere_are_one_run(done: Sandbox) -> None:
