@@ -311,3 +311,10 @@ def test_json_lines_have_no_words_for_people_among_them(box: Sandbox) -> None:
     done = box.wavecrew("run", "plan.json", "--json")
     assert (done.code, done.out) == (0, "")
     assert "nothing to do" in done.err
+
+
+@pytest.mark.parametrize("group", ["", "agents", "config", "locks", "runs"])
+def test_what_a_command_is_for_is_not_cut_in_the_list_of_commands(box: Sandbox, group: str) -> None:
+    shown = box.wavecrew(*group.split(), "--help").out
+    assert "Commands:" in shown
+    assert "..." not in shown.partition("Commands:")[2]

@@ -107,7 +107,7 @@ def agents() -> None:
 @with_globals
 @pass_globals
 def agents_list(settings: Globals) -> int:
-    """List the agents, whether their programs are installed, and what those can do."""
+    """List the agents, what they can do, and which are missing."""
     from wavecrew.api.agent_programs import look_for, program_of
     from wavecrew.api.plans import load_agents
     from wavecrew.views.agent_text import AgentLine, agents_data, agents_text
