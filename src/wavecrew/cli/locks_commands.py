@@ -45,7 +45,7 @@ def locks(context: click.Context) -> None:
 @with_globals
 @pass_globals
 def locks_list(settings: Globals) -> int:
-    """List the locks that are held, what is known of their owners, and everybody who waits.
+    """List the locks that are held, and everybody who waits.
 
     An owner is alive; or suspect: there is no sign of life, but no proof of death either; or dead, and loses its locks
     as soon as somebody wants them. Below stand the locks that were broken last, by whom and why.
@@ -96,7 +96,10 @@ def _picture_data(found: Picture) -> dict[str, object]:
 @with_globals
 @pass_globals
 def locks_why(settings: Globals, path: str) -> int:
-    """Tell why PATH (or a folder, pattern or name) cannot be had right now."""
+    """Tell why PATH cannot be had right now.
+
+    PATH may also be a folder, a pattern or a name.
+    """
     from wavecrew.views.lock_text import Held, lock_table
 
     with _registry(settings) as registry:
@@ -120,7 +123,9 @@ def locks_why(settings: Globals, path: str) -> int:
 @with_globals
 @pass_globals
 def locks_break(settings: Globals, number: int, reason: str, force: bool) -> int:
-    """Take the locks with the number ID (see `locks list`) away, but only from the dead.
+    """Take locks away, but only from the dead.
+
+    ID is their number; see `locks list`.
 
     Who did it and why is kept. A living owner keeps its locks: end its phase with `wavecrew cancel`, or its process,
     first. If a suspect owner turns out to be alive after --force, it is told at its next look that its lock is gone.
