@@ -282,3 +282,12 @@ def test_an_owner_that_cannot_be_seen_loses_it_only_by_force(box: Sandbox, holde
 def test_where_there_is_no_state_nothing_is_made(box: Sandbox) -> None:
     assert box.wavecrew("locks").code in (0, 4)
     assert not Path(box.folder / ".wavecrew").exists()
+
+
+@pytest.mark.parametrize("words", [("a", "--timeout", "0"), ("--timeot", "0", "a"), ("a", "--shared")])
+def test_an_option_in_the_wrong_place_is_not_taken_for_a_file(box: Sandbox, words: tuple[str, ...]) -> None:
+    refused = box.wavecrew("lock", *words, "--", "touch", "done")
+    assert refused.code == 2
+    assert "options stand before the first PATH" in refused.err
+    assert not (box.folder / "done").exists()
+    assert box.wavecrew("lock", "./--shared", "--", "touch", "done").code == 0

@@ -165,6 +165,11 @@ def lock(settings: Globals, words: tuple[str, ...], timeout: float, shared: bool
     if timeout != timeout:  # what is not a number is in no range, and out of none
         raise click.BadParameter("nan is no time", param_hint="--timeout")
     paths, command = words[: words.index("--")], words[words.index("--") + 1 :]
+    options = [word for word in paths if word.startswith("-")]
+    if options:
+        raise click.UsageError(
+            f"{options[0]} is no option here: options stand before the first PATH (a file of this name: ./{options[0]})"
+        )
     with _registry(settings, create=True) as registry:
         return run_locked(
             registry,
