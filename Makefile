@@ -22,10 +22,10 @@ demo: $(STAMP) ## build a small project in parallel and in sequence, and compare
 	@$(BIN)/wavecrew demo
 
 test: $(STAMP) ## all tests but those that kill at random
-	@$(BIN)/pytest -q -n 3 --ignore=tests/chaos
+	@$(BIN)/pytest -q -n 4 --dist worksteal --ignore=tests/chaos --ignore=tests/e2e/test_e2e_storm.py
 
 durability: $(STAMP) ## the short form of the tests that kill, fill and race: about three minutes
-	@$(BIN)/pytest -q -n 3 tests/chaos
+	@$(BIN)/pytest -q -n 4 --dist worksteal tests/chaos tests/e2e/test_e2e_storm.py
 
 check: format lint types imports test durability cover ## everything that CI looks at
 
@@ -42,7 +42,7 @@ imports: $(STAMP) ## the floors of the house
 	$(BIN)/lint-imports
 
 cover: $(STAMP) ## the coverage that the founding modules must have, by the tests that start no run
-	$(BIN)/pytest -q -n auto --ignore=tests/e2e --ignore=tests/chaos --cov --cov-report=
+	$(BIN)/pytest -q -n 3 --dist worksteal --ignore=tests/e2e --ignore=tests/chaos --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py,src/wavecrew/core/lock_registry.py'
 
