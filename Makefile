@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Tests that kill, fill, storm and attack; they take as long as all the others together.
+HARD := tests/chaos $(addprefix tests/e2e/test_e2e_,storm.py hostile_git.py ground.py quota.py edits_in_git.py)
 
 .PHONY: demo test durability chaos check format lint types imports cover lock bench clean help
 
@@ -21,11 +23,11 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP) ## build a small project in parallel and in sequence, and compare (no key, no network)
 	@$(BIN)/wavecrew demo
 
-test: $(STAMP) ## all tests but those that kill at random
-	@$(BIN)/pytest -q -n 4 --dist worksteal --ignore=tests/chaos --ignore=tests/e2e/test_e2e_storm.py
+test: $(STAMP) ## all tests but the hard ones
+	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD:%=--ignore=%)
 
-durability: $(STAMP) ## the short form of the tests that kill, fill and race: about three minutes
-	@$(BIN)/pytest -q -n 4 --dist worksteal tests/chaos tests/e2e/test_e2e_storm.py
+durability: $(STAMP) ## the hard tests in their short form: kills, full disks, storms, hostile repositories
+	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD)
 
 check: format lint types imports test durability cover ## everything that CI looks at
 
