@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Tests that kill, fill, storm and attack; they take as long as all the others together.
-HARD := tests/chaos $(addprefix tests/e2e/test_e2e_,storm.py hostile_git.py ground.py quota.py edits_in_git.py)
+HARD := tests/chaos $(addprefix tests/e2e/test_e2e_,demo.py storm.py hostile_git.py ground.py quota.py edits_in_git.py results.py)
 
 .PHONY: demo test durability chaos check format lint types imports cover lock bench clean help
 
