@@ -165,7 +165,7 @@ class Engine:
                 )
             )
             try:
-                if self._gate is not None:
+                if self._gate is not None and self._somebody_asks():
                     await self._gate.open(epoch)
                 await self._recover()
                 self._ledger.record(*self._opening(self.state))
@@ -177,6 +177,13 @@ class Engine:
             finally:
                 await self._leave()
         return self.state
+
+    def _somebody_asks(self) -> bool:
+        """Whether an agent of this run can ask before it writes; else nobody needs a gate."""
+        bounds, phases = self._jobs.bounds, self.state.graph.nodes.values()
+        return bounds is not None and any(
+            bounds.is_gated(name) for one in phases for name in self._jobs.agents_for(one)
+        )
 
     async def fulfil(self, wish: Wish) -> ExecutionState:
         """Be in charge just long enough to fulfil one wish, starting nothing.
