@@ -165,10 +165,10 @@ class Engine:
                 )
             )
             try:
-                if self._gate is not None and self._somebody_asks():
-                    await self._gate.open(epoch)
+                await self._open_gate(epoch)
                 await self._recover()
                 self._ledger.record(*self._opening(self.state))
+                await self._open_gate(epoch)  # an edited plan may have brought somebody who asks
                 await self._loop()
             except StoreError:
                 if self._store.is_gone():  # nobody will ever find them again
@@ -178,12 +178,12 @@ class Engine:
                 await self._leave()
         return self.state
 
-    def _somebody_asks(self) -> bool:
-        """Whether an agent of this run can ask before it writes; else nobody needs a gate."""
-        bounds, phases = self._jobs.bounds, self.state.graph.nodes.values()
-        return bounds is not None and any(
-            bounds.is_gated(name) for one in phases for name in self._jobs.agents_for(one)
-        )
+    async def _open_gate(self, epoch: int) -> None:
+        """Open the write gate if an agent of this run can ask before it writes; else nobody needs one."""
+        bounds, names = self._jobs.bounds, map(self._jobs.agents_for, self.state.graph.nodes.values())
+        asks = bounds is not None and any(bounds.is_gated(name) for able in names for name in able)
+        if self._gate is not None and asks:
+            await self._gate.open(epoch)
 
     async def fulfil(self, wish: Wish) -> ExecutionState:
         """Be in charge just long enough to fulfil one wish, starting nothing.

@@ -31,6 +31,7 @@ class GateKeeping:
         self._ledger = ledger
         self._workspace = workspace
         self._documents = documents
+        self._is_open = False
         self._gate = WriteGate(
             registry,
             bounds.runs / ledger.run,
@@ -40,8 +41,10 @@ class GateKeeping:
         )
 
     async def open(self, epoch: int) -> None:
-        """Answer from now on, as the coordinator of this epoch. Raises OSError."""
-        await self._gate.start(epoch)
+        """Answer from now on, as the coordinator of this epoch; once is enough. Raises OSError."""
+        if not self._is_open:
+            await self._gate.start(epoch)
+            self._is_open = True
 
     async def close(self) -> None:
         """Answer nobody any more; then nobody writes."""
