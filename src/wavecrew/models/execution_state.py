@@ -181,7 +181,8 @@ class _Fold:
         if selected and not selected & graph.nodes.keys():  # an empty selection would mean all
             raise IllegalTransitionError("nothing of what this run is to do is left in the plan")
         self.changes.update(graph=graph, plan_digest=event.plan_digest, selected=selected & graph.nodes.keys())
-        self.changes.update(end_time=None, unproven=(), missing_outputs=(), gates=answered(self.gates), wave_starts=self._wave_starts(graph))
+        self.changes.update(end_time=None, unproven=(), missing_outputs=())
+        self.changes.update(gates=answered(self.gates), wave_starts=self._wave_starts(graph))
         gone = {name: found.attempts for name, found in self.phases.items() if name not in graph.nodes}
         retired = self.changes["retired"] = {**self.changes.get("retired", self.base.retired), **gone}
         self.phases = {name: self.phases.get(name, PhaseState(attempts=retired.get(name, 0))) for name in graph.nodes}
