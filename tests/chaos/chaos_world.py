@@ -252,7 +252,8 @@ class World:
                 if any(mark in environment for mark in marks) and not _is_zombie(int(name)):
                     words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
                     found[int(name)] = b" ".join(words).decode(errors="replace")[-160:]
-        return found
+        # A process that is ending has lost its environment while it still holds its files, and so its lock.
+        return dict.fromkeys(self.shims(), "a shim that is ending") | found
 
     def shims(self) -> list[int]:
         """Pids of living shims, as they told them."""
