@@ -168,6 +168,7 @@ class Bench:
         retry: RetryRules | None = None,
         observe: Callable[[Sequence[Event], ExecutionState], None] = lambda events, state: None,
         policy: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
         **job_settings: Any,
     ) -> Engine:
         store = Store.open(self.workspace)
@@ -186,6 +187,7 @@ class Bench:
             policy=Policy(limit, rank, claims, **(policy or {})),
             retry=retry or RetryRules(),
             observe=observe,
+            clock=clock,
         )
 
     def run(self, **settings: Any) -> ExecutionState:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -491,6 +493,48 @@ def test_a_result_that_came_meanwhile_is_taken(tmp_path: Path) -> None:
     assert statuses(state) == {"a": "COMPLETED", "b": "FAILED"}
     assert state.phase_states["b"].exit_code == 5
     assert sorted(bench.lines("ran")) == ["a 1", "b 1"]
+
+
+def test_time_in_which_nobody_was_in_charge_is_no_work(tmp_path: Path) -> None:
+    """An hour after both were over somebody takes charge: one had left a result, and one only its last sign of life."""
+    bench = Bench(tmp_path, phase("a", sh=gate("a")), phase("b", sh=gate("b")))
+    _leave_alive(bench, "a", "b")
+    open_gate(bench, "a")
+    eventually(lambda: fate_of(bench.attempt("a")) is Fate.ENDED)
+    os.kill(shim_pid(bench.attempt("b")) or 0, signal.SIGKILL)
+    eventually(lambda: fate_of(bench.attempt("b")) is Fate.LOST)
+    started = {name: bench.of(ev.AttemptStarted, name)[0].at for name in ("a", "b")}
+
+    open_gate(bench, "b")
+    bench.run(clock=lambda: time.time() + 3600)
+
+    for name in ("a", "b"):
+        (first, *others) = bench.of(ev.AttemptEnded, name)
+        assert first.at - started[name] >= 3600
+        assert 0 <= first.at - started[name] - first.unattended < 3600
+        assert not any(end.unattended for end in others)
+
+
+def test_an_end_is_never_dated_before_its_beginning_nor_later_than_now(tmp_path: Path) -> None:
+    """Whatever the clock was set to meanwhile: what an attempt lasted is neither negative nor longer than it can be."""
+    bench = Bench(tmp_path, phase("a", sh=gate("a")), phase("b", sh=gate("b")))
+    _leave_alive(bench, "a", "b")
+    open_gate(bench, "a", "b")
+    eventually(lambda: {fate_of(bench.attempt(name)) for name in "ab"} == {Fate.ENDED})
+    _date(bench.attempt("a"), 1.0)
+    _date(bench.attempt("b"), 9e12)
+    started = bench.of(ev.AttemptStarted, "a")[0].at
+
+    bench.run()
+
+    (a,), (b,) = bench.of(ev.AttemptEnded, "a"), bench.of(ev.AttemptEnded, "b")
+    assert 0 <= a.at - started - a.unattended < 30
+    assert b.unattended == 0
+
+
+def _date(folder: Path, at: float) -> None:
+    record = json.loads((folder / "exit").read_bytes())
+    (folder / "exit").write_text(json.dumps(record | {"at": at}))
 
 
 def test_a_lost_attempt_is_swept_and_tried_again_and_given_up_at_last(tmp_path: Path) -> None:

@@ -148,6 +148,18 @@ def read_result(folder: Path) -> Result | None:
         raise StoreError(f"{folder / 'exit'} is no result of ours") from None
 
 
+def last_sign(folder: Path) -> float | None:
+    """When an attempt that is over had ended, in seconds since 1970: as its result tells, else when it gave its last
+    sign of life. None if nothing tells."""
+    with contextlib.suppress(StoreError, KeyError, TypeError, ValueError):
+        return float((_read(folder / "exit") or {})["at"])
+    signs = []
+    for name in ("exit", LOG_NAME, "progress", "started"):
+        with contextlib.suppress(OSError):
+            signs.append((folder / name).lstat().st_mtime)
+    return max(signs, default=None)
+
+
 def read_progress(folder: Path) -> Progress | None:
     """The step at work, if the shim has told."""
     try:

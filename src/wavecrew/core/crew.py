@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from wavecrew.core.attempts import Fate, Result, fate_of, read_result, write_job
+from wavecrew.core.attempts import Fate, Result, fate_of, last_sign, read_result, write_job
 from wavecrew.core.care import Care
 from wavecrew.core.gate_keeping import GateKeeping
 from wavecrew.core.homecoming import Homecoming
@@ -317,6 +317,7 @@ class Crew:
                 self._adopt(folder)
                 adopted.append(ev.AttemptAdopted(at=self._ledger.clock(), phase=name, attempt=attempt))
             else:
+                self._ledger.found_over(name, attempt, last_sign(folder))
                 over.append(folder)
         self.clear_up()
         return adopted, over

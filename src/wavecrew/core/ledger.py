@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from wavecrew.core.jobs import Prepared
@@ -35,6 +36,7 @@ class Ledger:
         self._observe = observe
         self._epoch: int | None = None
         self._staged: list[Event] = []
+        self._unattended: dict[tuple[str, int], float] = {}
 
     def take_charge(self) -> int:
         """Become the only writer, and start from the history as it is now. Gives the epoch, which rises each time."""
@@ -50,8 +52,18 @@ class Ledger:
     def stage(self, *events: Event) -> None:
         """Take events into the state that the next commit will make true. Folded first, so that one which does not
         fit never reaches the disk."""
+        events = tuple(self._dated(event) if isinstance(event, ev.AttemptEnded) else event for event in events)
         self.state = evolve(self.state, *events)
         self._staged += events
+
+    def found_over(self, phase: str, attempt: int, since: float | None) -> None:
+        """An attempt was over `since` then (None: since its start) when we took charge. Its end will say so."""
+        now, started = self.clock(), self.state.phase_states[phase].started_at or 0.0
+        self._unattended[phase, attempt] = max(0.0, now - max(started, started if since is None else since))
+
+    def _dated(self, ended: ev.AttemptEnded) -> ev.AttemptEnded:
+        seconds = self._unattended.get((ended.phase, ended.attempt), 0.0)
+        return replace(ended, unattended=seconds) if seconds else ended
 
     def record(self, *events: Event, step: Callable[[], None] | None = None) -> None:
         """Events that must be on the disk before anything else happens. `step` is taken inside of the same

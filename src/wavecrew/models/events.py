@@ -181,6 +181,8 @@ class AttemptEnded:
     """Declared outputs that were found to exist."""
     commit: str = ""
     """The commit that brought its work into the result of the run."""
+    unattended: float = 0.0
+    """For how many seconds before `at` its agent was over already, with nobody in charge to see it; no work is that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

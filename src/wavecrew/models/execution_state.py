@@ -272,6 +272,7 @@ class _Fold:
         state = self._require_attempt(event, event.phase, event.attempt)
         result: dict[str, Any] = {
             "ended_at": event.at,
+            "unattended": event.unattended,
             "cause": event.cause,
             "detail": event.detail,
             "exit_code": event.exit_code,

@@ -66,6 +66,8 @@ class PhaseState:
     queued_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
+    unattended: float = 0.0
+    """For how many seconds its latest attempt was over already, with nobody in charge to see it."""
     retry_at: float | None = None
     fence: int = 0
     slot: int = 0
@@ -119,6 +121,7 @@ AFRESH: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
     **dict.fromkeys(("changed", "claimed", "undeclared"), ()),
     **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
+    "unattended": 0.0,
 }
 """What an attempt that starts leaves behind of the one before."""
 

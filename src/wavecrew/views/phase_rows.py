@@ -215,7 +215,8 @@ class _Rows:
     def _elapsed(self, found: PhaseState) -> float | None:
         if found.started_at is None:
             return None
-        return max(0.0, (self.now if found.ended_at is None else found.ended_at) - found.started_at)
+        until = self.now if found.ended_at is None else found.ended_at - found.unattended
+        return max(0.0, until - found.started_at)
 
     def _left(self, name: str, found: PhaseState) -> float | None:
         hours = self.state.graph.nodes[name].estimated_time

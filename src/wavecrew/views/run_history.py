@@ -31,10 +31,21 @@ class Attempt:
     outputs: tuple[str, ...] = ()
     reported: ev.AgentReported | None = None
     """What its agent told of its work."""
+    unattended: float = 0.0
+    """For how many seconds before `ended` its agent was over already, with nobody in charge to see it."""
 
     def lasted(self, now: float) -> float:
-        """Its length in seconds; of an open one, so far."""
-        return max(0.0, (now if self.ended is None else self.ended) - self.started)
+        """Its length in seconds, without what was no work; of an open one, so far."""
+        return max(0.0, (now if self.ended is None else self.ended) - self.started - self.unattended)
+
+
+@dataclass(slots=True)
+class _Gap:
+    """Time without a coordinator, while these attempts were open: idle as soon as all that were at work were over."""
+
+    since: float
+    until: float
+    open: set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class History:
         self._waiting: dict[str, int] = {}
         self._closed_work = 0.0
         self._left_at: float | None = None
+        self._gap: _Gap | None = None
         self.add(events)
 
     def add(self, events: Iterable[Event]) -> None:
@@ -90,8 +102,9 @@ class History:
         match event:
             case ev.CoordinatorStarted(at=at, epoch=epoch):
                 since = self.last if self._left_at is None else self._left_at
-                if epoch > 1 and since is not None and at > since and not self._open:
-                    self.idle.append((since, at))
+                if epoch > 1 and since is not None and at > since:
+                    self._gap = _Gap(since, at, set(self._open))
+                    self._close_gap()
                 self._left_at, self.in_charge = None, True
             case ev.LockAwaited(at=at, phase=phase):
                 self._end_wait(phase, at)
@@ -101,6 +114,8 @@ class History:
                 self._end_wait(phase, at)
                 self._open[phase] = len(self.attempts)
                 self.attempts.append(Attempt(phase, event.attempt, event.agent, at, event.log))
+            case ev.AttemptAdopted(phase=phase) if self._gap is not None and phase in self._gap.open:
+                self._gap.until = self._gap.since  # it was at work all the time
             case ev.AgentReported(phase=phase) if phase in self._open:
                 place = self._open[phase]
                 self.attempts[place] = replace(self.attempts[place], reported=event)
@@ -124,9 +139,11 @@ class History:
         place = self._open.pop(event.phase, None)
         if place is None:  # its start was not among the events that were given
             return
+        self._end_in_gap(event)
         attempt = replace(
             self.attempts[place],
             ended=event.at,
+            unattended=event.unattended,
             outcome=event.outcome,
             cause=event.cause,
             detail=event.detail,
@@ -138,6 +155,21 @@ class History:
         for phase, number in list(self._waiting.items()):
             if self.waits[number].holder == event.phase:
                 self._end_wait(phase, event.at)  # from here on it waits for an agent, or for the next holder
+
+    def _end_in_gap(self, event: ev.AttemptEnded) -> None:
+        """An attempt that was found to be over when somebody took charge: until then, one was at work on the run."""
+        if self._gap is None and event.unattended and self.last is not None:  # somebody is in charge for one wish only
+            self._gap = _Gap(self.last, event.at, {event.phase, *self._open})
+        if self._gap is not None and event.phase in self._gap.open:
+            self._gap.since = max(self._gap.since, self._gap.until - event.unattended)
+            self._gap.open.discard(event.phase)
+            self._close_gap()
+
+    def _close_gap(self) -> None:
+        if self._gap is not None and not self._gap.open:
+            if self._gap.until > self._gap.since:
+                self.idle.append((self._gap.since, self._gap.until))
+            self._gap = None
 
     def _end_wait(self, phase: str, at: float) -> None:
         place = self._waiting.pop(phase, None)

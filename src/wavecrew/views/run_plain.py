@@ -161,7 +161,8 @@ def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | Non
 def _ending(event: ev.AttemptEnded, state: ExecutionState) -> tuple[str, str]:
     found = state.phase_states.get(event.phase, _NOBODY)
     same = found.attempts == event.attempt and found.started_at is not None
-    lasted = f" {seconds(event.at - found.started_at)}" if same and found.started_at is not None else ""
+    worked = event.at - (found.started_at or 0.0) - event.unattended
+    lasted = f" {seconds(worked)}" if same else ""
     head = f"{label_in(state, event.phase)}{lasted}"
     if event.outcome is Outcome.SUCCEEDED:
         files = f" files={len(event.outputs)}" if event.outputs else ""

@@ -135,7 +135,7 @@ class Region:
     def _ended(self, event: ev.AttemptEnded, state: ExecutionState) -> Line:
         found, name = state.phase_states.get(event.phase, PhaseState()), label_in(state, event.phase)
         known = found.attempts == event.attempt and found.started_at is not None
-        lasted = f"{seconds(event.at - (found.started_at or 0.0)) if known else '':<5}  "
+        lasted = f"{seconds(event.at - (found.started_at or 0.0) - event.unattended) if known else '':<5}  "
         why = reason_of(event.cause, event.detail)
         if event.outcome is Outcome.SUCCEEDED:
             files = f"{len(event.outputs)} file{'' if len(event.outputs) == 1 else 's'}" if event.outputs else ""

@@ -353,6 +353,7 @@ def _attempt_data(attempt: Attempt) -> dict[str, Any]:
         "agent": attempt.agent,
         "started": attempt.started,
         "ended": attempt.ended,
+        "unattended_seconds": attempt.unattended,
         "outcome": attempt.outcome.value if attempt.outcome else None,
         "cause": attempt.cause.value or None,
         "detail": attempt.detail or None,

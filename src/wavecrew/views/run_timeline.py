@@ -68,6 +68,7 @@ def _bars(history: History, pacing: Collection[tuple[str, int]], started: float,
         found.append((begin, 1, wait.phase, (begin, end, WAIT)))
     for attempt in history.attempts:
         begin, end = span(attempt.started, attempt.ended)
+        end = end if attempt.ended is None else min(end, begin + attempt.lasted(attempt.ended))
         on_chain = (attempt.phase, attempt.number) in pacing
         good = attempt.outcome in (None, Outcome.SUCCEEDED)
         found.append((begin, 0, attempt.phase, (begin, end, (PACING if on_chain else WORK) if good else VAIN)))
