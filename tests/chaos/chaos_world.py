@@ -244,16 +244,18 @@ class World:
         places = (f"CHAOS_WORLD={self.base}", f"WAVECREW_ATTEMPT={self.workspace}", f"HOME={self.base}/home")
         marks = [place.encode() for place in places]
         found = {}
+        shims = self.shims()
         for name in os.listdir("/proc"):
             if not name.isdigit() or int(name) in mine:
                 continue
             with contextlib.suppress(OSError):
                 environment = Path("/proc", name, "environ").read_bytes()
-                if any(mark in environment for mark in marks) and not _is_zombie(int(name)):
+                # One that is ending has lost its environment while it still holds its files, and so its lock.
+                ours = any(mark in environment for mark in marks) or (not environment and int(name) in shims)
+                if ours and not _is_zombie(int(name)):
                     words = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
                     found[int(name)] = b" ".join(words).decode(errors="replace")[-160:]
-        # A process that is ending has lost its environment while it still holds its files, and so its lock.
-        return dict.fromkeys(self.shims(), "a shim that is ending") | found
+        return found
 
     def shims(self) -> list[int]:
         """Pids of living shims, as they told them."""
