@@ -8,10 +8,12 @@ from run_stories import T0, charge, end, opening, phase, start
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import replay
+from wavecrew.models.results import Sign
 from wavecrew.views.run_history import History
 from wavecrew.views.run_plain import lines_for
 from wavecrew.views.run_report import report_data, report_text
-from wavecrew.views.summary import summarize
+from wavecrew.views.run_status import status_text
+from wavecrew.views.summary import Standing, summarize
 
 
 def _over(at: float, name: str, unattended: float) -> Event:
@@ -51,3 +53,30 @@ def test_plain_lines_tell_how_long_an_agent_was_at_work_and_not_when_that_was_fo
     events = [*opening(phase("a")), start(0, "a"), charge(1000, epoch=2), _over(1001, "a", 990)]
     (line,) = lines_for(events[-1], replay(events), T0)
     assert line.split()[-1] == "11.0s"
+
+
+# -- agents that nobody is in charge of ---------------------------------------------------------------------------
+
+
+def test_an_agent_that_is_proven_dead_is_not_running() -> None:
+    """Without a coordinator it is looked at what each agent has left: dead, ended, and at work are told apart."""
+    events = [*opening(phase("a"), phase("b"), phase("c")), start(0, "a"), start(0, "b"), start(0, "c")]
+    signs = {"a": Sign(False, T0 + 10, False), "b": Sign(False, T0 + 20, True), "c": Sign(True, T0 + 30, False)}
+    state = replay(events)
+    summary = summarize(state, T0 + 1000, alive=False, history=History(events), signs=signs)
+    rows = summary.by_id
+    assert [rows[name].standing for name in "abc"] == [Standing.GONE, Standing.GONE, Standing.RUNNING]
+    assert [rows[name].elapsed for name in "abc"] == [10, 20, 1000]
+    assert summary.work == 1030
+    assert "dead and left no result" in rows["a"].reason
+    assert "takes in what it left" in rows["b"].reason
+    assert "still at work" in rows["c"].reason
+    assert "2 gone" in status_text(summary)
+    still = summarize(state, T0 + 1000, alive=False, history=History(events), signs={**signs, "c": signs["a"]})
+    assert (still.elapsed, still.work) == (20, 40)
+
+
+def test_signs_of_a_run_that_somebody_is_in_charge_of_are_not_asked() -> None:
+    state = replay([*opening(phase("a")), start(0, "a")])
+    summary = summarize(state, T0 + 9, alive=True, signs={"a": Sign(False, T0 + 1, False)})
+    assert summary.by_id["a"].standing is Standing.RUNNING

@@ -7,17 +7,21 @@ What it does not know: how a run is carried out; it changes nothing.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavecrew.core.attempts import attempt_folder, read_progress
+from wavecrew.core.attempts import attempt_folder, last_sign, read_progress
 from wavecrew.core.coordinator_lock import is_coordinated
+from wavecrew.core.liveness import Liveness
+from wavecrew.core.lock_owners import judge_attempt
 from wavecrew.core.store import RunRow, Store
 from wavecrew.core.watch import read_activity
 from wavecrew.errors import NotFoundError
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, replay
+from wavecrew.models.results import Sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,19 @@ class OpenedRun:
     def progress(self) -> Mapping[str, tuple[int, int, str]]:
         """The step at work of each running phase, as (step, of how many, title)."""
         return progress_of(self.state_folder, self.state)
+
+    def signs(self) -> Mapping[str, Sign]:
+        """What can be seen of the agents of open attempts while nobody is in charge, by phase; empty while somebody is,
+        and where they would be on another host. Looking gives nothing up."""
+        host = socket.gethostname()
+        if self.alive or not self.state.coordinator.endswith(f" on {host}"):
+            return {}
+        found = {}
+        for name in self.state.running:
+            folder = attempt_folder(self.state_folder, self.row.id, name, self.state.phase_states[name].attempts)
+            word = judge_attempt(folder, Liveness.DEAD).word
+            found[name] = Sign(word == "alive", last_sign(folder), (folder / "exit").exists())
+        return found
 
     def log_file(self, phase: str, attempt: int | None = None) -> Path:
         """The log of an attempt, the latest by default. Raises NotFoundError when there was no such attempt."""

@@ -97,8 +97,8 @@ def _summary(opened: OpenedRun) -> Summary:
     from wavecrew.views.run_history import History
     from wavecrew.views.summary import summarize
 
-    history = History(opened.events)
-    return summarize(opened.state, time.time(), alive=opened.alive, progress=opened.progress(), history=history)
+    history, progress, signs = History(opened.events), opened.progress(), opened.signs()
+    return summarize(opened.state, time.time(), alive=opened.alive, progress=progress, history=history, signs=signs)
 
 
 @click.command()
@@ -195,11 +195,11 @@ def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
 
     with _store(settings) as store:
         opened = open_run(store, run)
-    state, events, now = opened.state, opened.events, time.time()
+    state, events, now, signs = opened.state, opened.events, time.time(), opened.signs()
     if settings.json or form == "json":
-        text = report_json(state, events, now=now, alive=opened.alive)
+        text = report_json(state, events, now=now, alive=opened.alive, signs=signs)
     else:
-        text = report_text(state, events, now=now, alive=opened.alive, ascii_only=only_ascii())
+        text = report_text(state, events, now=now, alive=opened.alive, signs=signs, ascii_only=only_ascii())
     write_or_print(text, output)
     return ExitCode.OK
 

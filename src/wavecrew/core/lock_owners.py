@@ -51,7 +51,7 @@ def judge(owner: Owner) -> Judgement:
         return Judgement("suspect", f"it is {_whereabouts(owner.process)}, which cannot be seen from here")
     if not owner.attempt:
         return _process(owner.process, process)
-    return _attempt(Path(owner.attempt), process)
+    return judge_attempt(Path(owner.attempt), process)
 
 
 def _whereabouts(process: ProcessIdentity) -> str:
@@ -67,7 +67,8 @@ def _process(process: ProcessIdentity, liveness: Liveness) -> Judgement:
     return Judgement("dead", "the machine was restarted" if restarted else f"process {process.pid} has ended")
 
 
-def _attempt(folder: Path, coordinator: Liveness) -> Judgement:
+def judge_attempt(folder: Path, coordinator: Liveness) -> Judgement:
+    """The same of an attempt on this host, by its folder; `coordinator` is what is known of who has started it."""
     started = (folder / "started").exists()  # asked first: a shim that starts right now locks, and then says so
     in_charge = is_coordinated(folder.parent.parent)
     if is_locked(folder / "lock"):

@@ -1,4 +1,5 @@
-"""What can be told of the work of a run: which files changed, what was landed, what is left over.
+"""What can be told of the work of a run: which files changed, what was landed, what is left
+over, which agents nobody looks after.
 
 What it does: holds these as values, for those who find them out and those who show them.
 What it does not know: git and the disk; how it is shown.
@@ -93,6 +94,16 @@ class Landed:
     def fast_forward(self) -> bool:
         """Whether the branch is now just where the result is."""
         return self.after == self.result
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What can be seen of the agent of an open attempt that nobody is in charge of: whether it is `alive`, when its
+    last sign of life was (seconds since 1970, None if unknown), and whether it left a result."""
+
+    alive: bool
+    at: float | None
+    result: bool
 
 
 class Fate(StrEnum):

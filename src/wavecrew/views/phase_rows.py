@@ -17,6 +17,7 @@ from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
 from wavecrew.models.gates import over
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.results import Sign
 from wavecrew.models.usage import Spent
 from wavecrew.views.run_forecast import WaveRules, approved
 from wavecrew.views.run_words import label, reason_of, seconds
@@ -28,6 +29,11 @@ NOTHING: Final = Spent()
 NO_PROGRESS: Final[Progress] = MappingProxyType({})
 
 
+Signs = Mapping[str, Sign]
+"""What can be seen of open attempts while nobody is in charge."""
+NO_SIGNS: Final[Signs] = MappingProxyType({})
+
+
 class Standing(StrEnum):
     """What a person wants to know of a phase: its status together with the reason beside it."""
 
@@ -37,6 +43,8 @@ class Standing(StrEnum):
     RUNNING = "running"
     MERGING = "merging"
     """Its agent is done, and its work is on the way into the result."""
+    GONE = "gone"
+    """Its agent is proven not to be at work any more, and nobody is in charge to say what that means."""
     WAITING = "waiting"
     """It is ready but for a lock that somebody holds."""
     HELD = "held"
@@ -109,22 +117,26 @@ class PhaseRow:
 
 
 def phase_rows(
-    state: ExecutionState, now: float, *, going_on: bool, over: bool, progress: Progress
+    state: ExecutionState, now: float, *, going_on: bool, over: bool, progress: Progress, signs: Signs = NO_SIGNS
 ) -> tuple[PhaseRow, ...]:
-    """The rows of all phases, in plan order. The run is `going_on`, `over`, or neither: left."""
-    rows = _Rows(state, now, going_on, over, progress)
+    """The rows of all phases, in plan order. The run is `going_on`, `over`, or neither: left, with `signs` of those
+    that were at work."""
+    rows = _Rows(state, now, going_on, over, progress, {} if going_on else signs)
     return tuple(rows.row(name, found) for name, found in state.phase_states.items())
 
 
 class _Rows:
     """Makes the rows of one state."""
 
-    def __init__(self, state: ExecutionState, now: float, going_on: bool, over: bool, progress: Progress) -> None:
+    def __init__(
+        self, state: ExecutionState, now: float, going_on: bool, over: bool, progress: Progress, signs: Signs
+    ) -> None:
         self.state = state
         self.now = now
         self.going_on = going_on
         self.over = over
         self.progress = progress
+        self.signs = signs
         self.pauses = _Pauses(state, now)
         self.blocked = _blocked(state)
         self.gates = frozenset(state.needs_you)
@@ -147,7 +159,7 @@ class _Rows:
             standing=standing,
             reason=self._reason(name, found, standing, waits_for),
             attempts=found.attempts,
-            elapsed=self._elapsed(found),
+            elapsed=self._elapsed(name, found),
             left=self._left(name, found),
             agent=found.agent,
             log=found.log,
@@ -181,7 +193,9 @@ class _Rows:
         if found.waiver is not None:
             return Standing.SKIPPED
         if found.status is PhaseStatus.IN_PROGRESS:
-            return Standing.MERGING if found.sealed else Standing.RUNNING
+            sign = self.signs.get(name)
+            at_work = Standing.RUNNING if sign is None or sign.alive else Standing.GONE
+            return Standing.MERGING if found.sealed else at_work
         if found.status is PhaseStatus.COMPLETED:
             return Standing.KEPT if found.kept_from else Standing.PASSED
         if found.status is PhaseStatus.FAILED:
@@ -212,10 +226,13 @@ class _Rows:
             return True
         return found.waiver is None and found.status in (PhaseStatus.IN_PROGRESS, PhaseStatus.QUEUED)
 
-    def _elapsed(self, found: PhaseState) -> float | None:
+    def _elapsed(self, name: str, found: PhaseState) -> float | None:
         if found.started_at is None:
             return None
         until = self.now if found.ended_at is None else found.ended_at - found.unattended
+        sign = self.signs.get(name)
+        if sign is not None and not sign.alive:
+            until = min(until, sign.at or found.started_at)
         return max(0.0, until - found.started_at)
 
     def _left(self, name: str, found: PhaseState) -> float | None:
@@ -235,8 +252,14 @@ class _Rows:
                 return f"skipped by {found.waiver.by}" + (f": {found.waiver.reason}" if found.waiver.reason else "")
             case Standing.KEPT:
                 return f"kept from run {found.kept_from}"
+            case Standing.RUNNING if name in self.signs:
+                return "nobody is in charge; its agent is still at work"
             case Standing.RUNNING if not self.going_on:
                 return "nobody is in charge; its agent may still be at work"
+            case Standing.GONE if self.signs[name].result:
+                return "its agent has ended; `wavecrew run` takes in what it left"
+            case Standing.GONE:
+                return "its agent is dead and left no result; `wavecrew run` sees to it"
             case Standing.RUNNING if found.silent_since is not None:
                 return silent_words(found.silent_since, found.last_words, self.now)
             case Standing.HELD if held := holding(self.state, name, self.now):

@@ -7,11 +7,13 @@ What it does not know: where a phase stands now (`ExecutionState` does), and how
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.results import Sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,11 @@ class History:
             self._add(event)
             self.last = event.at if self.last is None else max(self.last, event.at)
 
-    def work(self, now: float) -> float:
-        """How long all attempts together lasted, open ones so far."""
-        return self._closed_work + sum(self.attempts[place].lasted(now) for place in self._open.values())
+    def work(self, now: float, signs: Mapping[str, Sign] = MappingProxyType({})) -> float:
+        """How long all attempts together lasted, open ones so far: those of dead agents until their last sign."""
+        ends = {name: sign.at for name, sign in signs.items() if not sign.alive}
+        open_ones = ((self.attempts[place], ends.get(name, now)) for name, place in self._open.items())
+        return self._closed_work + sum(attempt.lasted(end or attempt.started) for attempt, end in open_ones)
 
     def idle_time(self, until: float) -> float:
         """How long, up to a moment, nobody was at work on the run."""

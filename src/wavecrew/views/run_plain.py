@@ -258,7 +258,7 @@ def _value(text: str) -> str:
     return f'"{line}"' if " " in line or not line else line
 
 
-_OPEN = (*AT_WORK, Standing.WAITING, Standing.RETRYING, Standing.READY, Standing.TO_COME)
+_OPEN = (*AT_WORK, Standing.GONE, Standing.WAITING, Standing.RETRYING, Standing.READY, Standing.TO_COME)
 """What goes on when the run does; what is held is counted by itself."""
 
 

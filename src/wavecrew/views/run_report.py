@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from wavecrew.models.events import Cause, Event, Outcome, UndeclaredWrites
 from wavecrew.models.execution_state import ExecutionState, Gate, GateStatus
+from wavecrew.views.phase_rows import NO_SIGNS, Signs
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_history import Attempt, History, LockStretch
@@ -43,10 +44,12 @@ class _Findings:
     gates: Mapping[str, Gate]
 
 
-def _findings(state: ExecutionState, events: Sequence[Event], now: float | None, alive: bool | None) -> _Findings:
+def _findings(
+    state: ExecutionState, events: Sequence[Event], now: float | None, alive: bool | None, signs: Signs
+) -> _Findings:
     history = History(events)
     at = now if now is not None else (history.last or 0.0)
-    summary = summarize(state, at, alive=alive, history=history)
+    summary = summarize(state, at, alive=alive, history=history, signs=signs)
     chain = pacing_chain(state.graph, history, state.agent_limit, state.start_time or 0.0)
     undeclared = tuple(event for event in events if isinstance(event, UndeclaredWrites))
     audited = state.settings.get("audit") in ("warn", "fail")
@@ -62,12 +65,13 @@ def report_text(
     *,
     now: float | None = None,
     alive: bool | None = None,
+    signs: Signs = NO_SIGNS,
     width: int = 80,
     ascii_only: bool = False,
 ) -> str:
     """The screen of `wavecrew report`. `events` is the whole history of the run; `now` matters while it goes on, and
-    is else the time of its last event."""
-    found = _findings(state, events, now, alive)
+    is else the time of its last event. `signs` is what can be seen of open attempts if nobody is in charge."""
+    found = _findings(state, events, now, alive, signs)
     width = max(width, 40)
     parts = (
         _head(found, width),
@@ -239,10 +243,15 @@ def _vain(found: _Findings) -> list[Attempt]:
 
 
 def report_data(
-    state: ExecutionState, events: Sequence[Event], *, now: float | None = None, alive: bool | None = None
+    state: ExecutionState,
+    events: Sequence[Event],
+    *,
+    now: float | None = None,
+    alive: bool | None = None,
+    signs: Signs = NO_SIGNS,
 ) -> dict[str, Any]:
     """The report as plain values. Times are seconds since 1970, lengths are seconds; what is not known is null."""
-    found = _findings(state, events, now, alive)
+    found = _findings(state, events, now, alive, signs)
     summary = found.summary
     attempts: dict[str, list[dict[str, Any]]] = {row.id: [] for row in summary.rows}
     waits: dict[str, list[dict[str, Any]]] = {row.id: [] for row in summary.rows}
@@ -282,11 +291,9 @@ def report_data(
     }
 
 
-def report_json(
-    state: ExecutionState, events: Sequence[Event], *, now: float | None = None, alive: bool | None = None
-) -> str:
-    """The same as text."""
-    return safe_json(report_data(state, events, now=now, alive=alive), indent=2) + "\n"
+def report_json(state: ExecutionState, events: Sequence[Event], **known: Any) -> str:
+    """The same as text; `known` is what else `report_data` takes."""
+    return safe_json(report_data(state, events, **known), indent=2) + "\n"
 
 
 def _totals(found: _Findings) -> dict[str, Any]:

@@ -135,12 +135,10 @@ class _Screen:
 
 def _running(row: PhaseRow) -> str:
     words = seconds(row.elapsed)
-    if row.silent_since is not None:
+    if row.reason:
         words += f"  {row.reason}"
     elif row.progress is not None:
         words += f"  step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
-    elif row.reason:
-        words += f"  {row.reason}"
     return words + (f"  (attempt {row.attempts})" if row.attempts > 1 else "")
 
 
@@ -159,6 +157,7 @@ _SECTIONS: Final[dict[Standing, tuple[str, Callable[[PhaseRow], str] | None]]] =
     Standing.BLOCKED: ("blocked", lambda row: row.reason.removeprefix("blocked ")),
     Standing.RUNNING: ("running", _running),
     Standing.MERGING: ("merging", _running),
+    Standing.GONE: ("gone", _running),
     Standing.WAITING: ("waiting", None),
     Standing.HELD: ("held", lambda row: row.reason.removeprefix("held: ")),
     Standing.RETRYING: ("retry", lambda row: row.reason),
@@ -173,6 +172,7 @@ def counted_words(summary: Summary) -> list[str]:
     order = (
         Standing.RUNNING,
         Standing.MERGING,
+        Standing.GONE,
         Standing.WAITING,
         Standing.HELD,
         Standing.RETRYING,

@@ -16,7 +16,18 @@ from wavecrew.models.accounts import Closure
 from wavecrew.models.events import Cause, Outcome
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.usage import Spent
-from wavecrew.views.phase_rows import AT_WORK, DONE, NO_PROGRESS, NOTHING, PhaseRow, Progress, Standing, phase_rows
+from wavecrew.views.phase_rows import (
+    AT_WORK,
+    DONE,
+    NO_PROGRESS,
+    NO_SIGNS,
+    NOTHING,
+    PhaseRow,
+    Progress,
+    Signs,
+    Standing,
+    phase_rows,
+)
 from wavecrew.views.run_forecast import Forecast, forecast
 from wavecrew.views.run_history import History
 
@@ -128,18 +139,20 @@ def summarize(
     alive: bool | None = None,
     progress: Progress = NO_PROGRESS,
     history: History | None = None,
+    signs: Signs = NO_SIGNS,
 ) -> Summary:
-    """The summary of a state at a moment. `alive` tells whether a coordinator is in charge of the run, if known."""
+    """The summary of a state at a moment. `alive` tells whether a coordinator is in charge of the run, if known, and
+    `signs` what can be seen of open attempts if none is."""
     status = _status(state, alive, history)
     going_on, over = status is RunStatus.RUNNING, status in (RunStatus.SUCCEEDED, RunStatus.FAILED)
-    rows = phase_rows(state, now, going_on=going_on, over=over, progress=progress)
+    rows = phase_rows(state, now, going_on=going_on, over=over, progress=progress, signs=signs)
     counts = dict.fromkeys(Standing, 0)
     for row in rows:
         counts[row.standing] += 1
-    until = now if going_on else (_last(state, history) if state.end_time is None else state.end_time)
+    until = now if going_on else (_last(state, history, now, signs) if state.end_time is None else state.end_time)
     idle = history.idle_time(until) if history is not None and until is not None else 0.0
     elapsed = max(0.0, until - state.start_time - idle) if until is not None and state.start_time is not None else None
-    work = history.work(until) if history is not None and until is not None else _work(rows)
+    work = history.work(until, signs) if history is not None and until is not None else _work(rows)
     return Summary(
         run=state.run,
         plan_name=state.plan_name,
@@ -187,11 +200,13 @@ def _status(state: ExecutionState, alive: bool | None, history: History | None) 
     return RunStatus.INTERRUPTED if alive is False else RunStatus.RUNNING
 
 
-def _last(state: ExecutionState, history: History | None) -> float | None:
+def _last(state: ExecutionState, history: History | None, now: float, signs: Signs) -> float | None:
     """The last moment that anything is known of."""
+    times = [now if sign.alive else sign.at for sign in signs.values()]
     if history is not None and history.last is not None:
-        return history.last
-    times = (time for found in state.phase_states.values() for time in (found.started_at, found.ended_at))
+        times.append(history.last)
+    else:
+        times += [time for found in state.phase_states.values() for time in (found.started_at, found.ended_at)]
     return max((time for time in times if time is not None), default=state.start_time)
 
 
