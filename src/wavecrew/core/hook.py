@@ -32,16 +32,20 @@ HARMLESS = frozenset((
     "Read", "Glob", "Grep", "LS", "NotebookRead", "WebFetch", "WebSearch", "TodoWrite", "TodoRead", "Task", "Agent",
     "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "BashOutput", "KillShell", "KillBash",
     "AskUserQuestion", "EnterPlanMode", "ExitPlanMode", "Skill", "ToolSearch", "SendMessage", "ListMcpResourcesTool",
-    "ReadMcpResourceTool", "SlashCommand", "StructuredOutput",
+    "ReadMcpResourceTool", "SlashCommand", "StructuredOutput", "ListAgents", "ReportFindings", "CronList", "CronDelete",
+    "DeferredToolPlaceholder",
     # Codex
     "update_plan", "view_image", "web_search", "request_user_input", "list_mcp_resources", "read_mcp_resource",
     "list_mcp_resource_templates", "spawn_agent", "send_input", "wait_agent", "close_agent", "resume_agent",
     "multi_agent_v1/spawn_agent", "multi_agent_v1/send_input", "multi_agent_v1/wait_agent",
-    "multi_agent_v1/close_agent", "wait",
+    "multi_agent_v1/close_agent", "multi_agent_v1spawn_agent", "multi_agent_v1send_input", "multi_agent_v1wait_agent",
+    "multi_agent_v1close_agent", "multi_agent_v1resume_agent", "wait", "tool_search", "get_goal", "create_goal",
+    "update_goal",
     # Gemini CLI
     "read_file", "read_many_files", "list_directory", "glob", "search_file_content", "grep_search", "google_web_search",
     "web_fetch", "write_todos", "invoke_agent", "delegate_to_agent", "codebase_investigator", "get_internal_docs",
-    "activate_skill", "ask_user", "enter_plan_mode", "exit_plan_mode", "complete_task",
+    "activate_skill", "ask_user", "enter_plan_mode", "exit_plan_mode", "complete_task", "update_topic",
+    "list_background_processes", "read_background_output",
     # opencode
     "read", "list", "grep", "webfetch", "websearch", "codesearch", "todowrite", "todoread", "task", "skill", "question",
     "lsp",
