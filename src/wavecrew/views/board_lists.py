@@ -1,0 +1,102 @@
+"""The lists of the board: who needs you, what happened, and what a log says.
+
+What it does: one line for each thing that waits for a person, with the keys that answer it; events with the colour of
+their verb; a line of a log as a terminal would leave it, without anything that could steer one.
+What it does not know: which list is shown, and where events and logs come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from wavecrew.views.board_parts import Line, Piece, folded, plain, told
+from wavecrew.views.run_next import next_lines
+from wavecrew.views.run_words import label
+from wavecrew.views.summary import Standing, Summary
+from wavecrew.views.terminal_text import clean, cut, one_line
+
+LINE_LIMIT: Final = 16 * 1024
+"""How many characters of a line of a log are shown."""
+_VERBS: Final = {
+    **dict.fromkeys(("pass", "done", "open", "land", "keep", "merge"), "good"),
+    **dict.fromkeys(("fail", "lost", "ALARM", "clash", "reject", "audit", "cancel"), "bad"),
+    **dict.fromkeys(("start", "adopt", "resume", "run"), "busy"),
+    **dict.fromkeys(("wait", "retry", "held", "hold", "stop", "pause", "budget", "silent"), "wait"),
+    "ask": "mark",
+}
+_CLOCK: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that a person is needed for: a gate that waits, or a phase to be looked at."""
+
+    line: Line
+    gate: str = ""
+    phase: str = ""
+
+
+def needs(summary: Summary, width: int) -> list[Need]:
+    """What a person is needed for, most urgent first; then what failed for good and waits for a decision."""
+    found = []
+    for gate in summary.needs_you:
+        behind = sum(row.gate == gate for row in summary.rows)
+        words = f"{one_line(gate)} waits for approval: {behind} ready behind it   a approve   A reject"
+        found.append(Need(_need(words, "mark", width), gate=gate))
+    for row in summary.silent:
+        words = f"{label(row.id, row.name)} {one_line(row.reason)}   l log   x cancel"
+        found.append(Need(_need(words, "mark", width), phase=row.id))
+    for row in summary.of(Standing.FAILED):
+        words = f"{label(row.id, row.name)} failed: {one_line(row.reason)}   r retry   s skip"
+        found.append(Need(_need(words, "bad", width), phase=row.id))
+    return found
+
+
+def _need(words: str, style: str, width: int) -> Line:
+    return Piece("! ", style), Piece(cut(words, width - 2))
+
+
+def next_rows(summary: Summary, width: int) -> list[Line]:
+    """The likeliest next commands."""
+    return [plain(line, "quiet") for line in next_lines(summary, width)]
+
+
+def event_line(text: str) -> Line:
+    """A line of the plain view with the colour of its verb."""
+    moment, _, rest = text.partition(" ")
+    verb, _, words = rest.partition(" ")
+    if not moment[:1].isdigit():
+        return plain(text)
+    style = _VERBS.get(verb, "")
+    return Piece(f"{moment:>{_CLOCK}} ", "quiet"), Piece(f"{verb:<7}", style), Piece(words.lstrip())
+
+
+def log_line(raw: str) -> str:
+    """A line of a log as a terminal would leave it: what it overwrote of itself is gone, and so is all that steers."""
+    text = clean(raw.rstrip("\r\n").rpartition("\r")[2]).expandtabs(8).replace("\n", " ").rstrip()
+    return text if len(text) <= LINE_LIMIT else f"{text[:LINE_LIMIT]} ... {len(text) - LINE_LIMIT:,} more characters"
+
+
+def log_rows(text: str, width: int, words: str = "") -> list[Line]:
+    """A clean line of a log in as many rows as it needs, with what was searched for made visible."""
+    rows = list(folded(text, width))
+    if not words:
+        return [plain(row) for row in rows]
+    return [_marked(row, words) for row in rows]
+
+
+def _marked(row: str, words: str) -> Line:
+    pieces: list[Piece] = []
+    lower, wanted, place = row.casefold(), words.casefold(), 0
+    if len(lower) != len(row):  # letters that are longer in lower case: the places would not be the same
+        return plain(row)
+    while (hit := lower.find(wanted, place)) >= 0:
+        pieces += [Piece(row[place:hit]), Piece(row[hit : hit + len(wanted)], "mark")]
+        place = hit + len(wanted)
+    return (*pieces, Piece(row[place:]))
+
+
+def nothing(words: str, width: int) -> list[Line]:
+    """A list that is empty, and why."""
+    return list(told("", words, width, "quiet"))
