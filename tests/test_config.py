@@ -63,6 +63,7 @@ FURTHER = {
     "first_port": 20_000,
     "audit": "warn",
     "write_gate": "auto",
+    "gate_proof": "once",
     "ceiling": "auto",
     "put_back": True,
     "env": (),

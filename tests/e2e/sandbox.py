@@ -145,7 +145,14 @@ class Sandbox:
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         places = {name: str(self.home / folder) for name, folder in _PLACES.items()}
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), **places, **self.extra, **(more or {})}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "WAVECREW_GATE_PROOF": "off",  # the agents of tests speak to no model
+            **places,
+            **self.extra,
+            **(more or {}),
+        }
 
     def wavecrew(
         self, *arguments: str, text: str = "", env: Mapping[str, str] | None = None, cwd: Path | None = None

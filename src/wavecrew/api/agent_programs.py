@@ -7,7 +7,6 @@ What it does not know: what a version can do.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -18,9 +17,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
+from wavecrew.api.program_cache import ProgramCache
 from wavecrew.core.jobs import Agent
 from wavecrew.models.agent_programs import AgentProgram, AnswersForItsGate, InstalledProgram
 
@@ -43,18 +42,18 @@ def look_for(
     """What is installed of the programs of these agents, by the names of the agents. `patience` is in seconds."""
     known = {name: program for name, agent in agents.items() if (program := program_of(agent)) is not None}
     path = (os.environ if environ is None else environ).get("PATH", os.defpath)
-    cache = _Cache()
+    cache = ProgramCache("agent-programs")
     with ThreadPoolExecutor(max_workers=max(1, len(known))) as crew:
         found = dict(zip(known, crew.map(lambda one: _look(one, path, cache, patience), known.values()), strict=True))
     cache.save()
     return found
 
 
-def _look(agent: AgentProgram, path: str, cache: _Cache, patience: float) -> InstalledProgram:
+def _look(agent: AgentProgram, path: str, cache: ProgramCache, patience: float) -> InstalledProgram:
     where = shutil.which(agent.program, path=path)
     if where is None:
         return InstalledProgram(agent.program, agent.oldest, problem=f"there is no program {agent.program} on PATH")
-    kept = cache.found(where)
+    kept = _kept(cache, where)
     if kept is None:
         version, problem = _ask_version(agent, where, path, patience)
         if problem:
@@ -63,6 +62,14 @@ def _look(agent: AgentProgram, path: str, cache: _Cache, patience: float) -> Ins
         if kept[1] is not None or not isinstance(agent, AnswersForItsGate):
             cache.keep(where, *kept)
     return InstalledProgram(agent.program, agent.oldest, where, kept[0], gate_works=kept[1])
+
+
+def _kept(cache: ProgramCache, where: str) -> tuple[str, bool | None] | None:
+    """Version, and whether the gate works; None if that is not known of this file."""
+    match cache.found(where):
+        case [str() as version, None | bool() as gate] if _VERSION.fullmatch(version):
+            return version, gate
+    return None
 
 
 def _ask_version(agent: AgentProgram, where: str, path: str, patience: float) -> tuple[str, str]:
@@ -143,50 +150,3 @@ def _wait(
 
 def _head(output: IO[bytes]) -> bytes:
     return os.pread(output.fileno(), _MOST, 0)
-
-
-class _Cache:
-    """Versions by the path of the program, with what its file was like. It is a comfort: whatever is wrong with it, it
-    is as if it were empty."""
-
-    def __init__(self) -> None:
-        import platformdirs
-
-        self._file = Path(platformdirs.user_cache_dir("wavecrew", appauthor=False)) / "agent-programs.json"
-        self._known: dict[str, Any] = {}
-        self._changed = False
-        with suppress(OSError, ValueError):
-            found = json.loads(self._file.read_text(encoding="utf-8"))
-            self._known = found if isinstance(found, dict) else {}
-
-    def found(self, path: str) -> tuple[str, bool | None] | None:
-        """Version, and whether the gate works; None if that is not known of this file."""
-        match self._known.get(path):
-            case [list() as stamp, str() as version, None | bool() as gate] if stamp == _stamp(path):
-                return (version, gate) if _VERSION.fullmatch(version) else None
-        return None
-
-    def keep(self, path: str, version: str, gate: bool | None) -> None:
-        self._known[path] = [_stamp(path), version, gate]
-        self._changed = True
-
-    def save(self) -> None:
-        if not self._changed:
-            return
-        with suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=self._file.parent, prefix=".", encoding="utf-8", delete=False
-            ) as new:
-                json.dump(self._known, new)
-            Path(new.name).replace(self._file)
-
-
-def _stamp(path: str) -> list[object]:
-    """What changes with an update: the file that is really started, its time and its size."""
-    real = os.path.realpath(path)
-    try:
-        found = Path(real).stat()
-    except OSError:
-        return []
-    return [real, found.st_mtime_ns, found.st_size]

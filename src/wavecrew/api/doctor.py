@@ -11,6 +11,7 @@ import platform
 import shutil
 import sqlite3
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,21 @@ def examine(workspace: Workspace) -> list[Finding]:
         _ceiling(),
         _agent(workspace),
     ]
+
+
+def try_gates(tell: Callable[[str], None] = lambda words: None) -> list[Finding]:
+    """Have every installed agent that can ask before it writes tried. `tell` is told what takes its time."""
+    from wavecrew.api.gate_proof import prove_gates
+
+    known = load_agents()
+    proofs = prove_gates(known, look_for(known), tell=tell)
+    fix = "use a version that asks (wavecrew agents list), or let it work without: --write-gate off"
+    found = [
+        Finding(f"gate of {name}", proof.holds is True, f"{proof.version}: {proof.reason}", fix)
+        for name, proof in sorted(proofs.items())
+    ]
+    nothing = Finding("gates", True, "no agent that could ask before it writes is installed")
+    return found or [nothing]
 
 
 def _platform() -> Finding:

@@ -65,7 +65,7 @@ def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[st
     return Bounds(
         agents,
         folder / STATE_FOLDER / "runs",
-        gate_seconds=config.lock_timeout_seconds if config.write_gate == "auto" else None,
+        gate_seconds=config.lock_timeout_seconds if config.write_gate != "off" else None,
         ceiling=config.ceiling != "off" and found.available,
     )
 

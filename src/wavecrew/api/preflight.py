@@ -1,35 +1,84 @@
-"""Whether the programs that a run needs are there, before anything is started.
+"""Whether the programs that a run needs are there, and ask before they write, before anything is started.
 
-What it does: looks for the agent programs of the phases that are to be done, and refuses what is missing, or would pass
-over our gate in silence.
-What it does not know: how programs are asked (`agent_programs`), and repositories (`isolation` looks at those).
+What it does: looks for the agent programs of the phases that are to be done, has those tried that are to ask our gate,
+and refuses what is missing, or would pass over the gate in silence.
+What it does not know: how programs are asked (`agent_programs`) and tried (`gate_proof`), and repositories (`isolation`
+looks at those).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from wavecrew.api.agent_programs import look_for, program_of
-from wavecrew.core.jobs import JobMaker
+from wavecrew.config.parallel_config import ParallelExecutionConfig
+from wavecrew.core.jobs import Agent, JobMaker
 from wavecrew.errors import PreflightError
+from wavecrew.models.agent_programs import InstalledProgram
 from wavecrew.models.parallel_execution import PhaseInfo
 
+_UNASKED = "use a version that is known to (wavecrew agents list), or let it work without: --write-gate off"
 
-def require_programs(jobs: JobMaker, phases: Iterable[PhaseInfo]) -> None:
+
+def require_programs(
+    jobs: JobMaker,
+    phases: Iterable[PhaseInfo],
+    config: ParallelExecutionConfig,
+    tell: Callable[[str], None] = lambda words: None,
+) -> None:
     """Raise PreflightError for a phase whose agent program is not installed, cannot be started, or would write without
-    asking although it has to ask."""
+    asking although it has to ask. `tell` is told what takes its time, and what is in doubt."""
     first: dict[str, PhaseInfo] = {}
     for phase in phases:
         first.setdefault(jobs.agent_of(phase), phase)
     used = {name: jobs.agents[name] for name in first if program_of(jobs.agents[name]) is not None}
-    for name, found in (look_for(used, jobs.environ) if used else {}).items():
-        if found.problem:
+    found = look_for(used, jobs.environ) if used else {}
+    for name, one in found.items():
+        if one.problem:
             raise PreflightError(
-                f"phase {first[name].id} is to be done by {name}, but {found.problem}",
-                fix=f"install {found.program}, or choose another agent; see: wavecrew agents list",
+                f"phase {first[name].id} is to be done by {name}, but {one.problem}",
+                fix=f"install {one.program}, or choose another agent; see: wavecrew agents list",
             )
-        if found.gate_works is False and jobs.bounds is not None and jobs.bounds.is_gated(name):
+    if config.write_gate == "on":
+        _require_askers(first, jobs)
+    gated = {name: agent for name, agent in used.items() if jobs.bounds is not None and jobs.bounds.is_gated(name)}
+    _require_gates(gated, found, config, tell)
+
+
+def _require_askers(names: Iterable[str], jobs: JobMaker) -> None:
+    for name in names:
+        if jobs.bounds is None or not jobs.bounds.is_gated(name):
             raise PreflightError(
-                f"{name} {found.version} would not ask before it writes: it does not trust our hook",
-                fix="use a version that is known to (wavecrew agents list), or let it work without: --write-gate off",
+                f"{name} cannot ask before it writes, and write_gate = on wants that",
+                fix="choose another agent (wavecrew agents list), or let it work without: --write-gate auto",
             )
+
+
+def _require_gates(
+    agents: Mapping[str, Agent],
+    found: Mapping[str, InstalledProgram],
+    config: ParallelExecutionConfig,
+    tell: Callable[[str], None],
+) -> None:
+    """What a program says of itself comes first; it costs nothing."""
+    for name in agents:
+        if found[name].gate_works is False:
+            raise PreflightError(
+                f"{name} {found[name].version} would not ask before it writes: it does not trust our hook", fix=_UNASKED
+            )
+    if not agents or config.gate_proof == "off":
+        return
+    from wavecrew.api.gate_proof import can_be_proven, kept_proofs, prove_gates
+
+    proofs = kept_proofs(agents, found)
+    proofs |= prove_gates({name: agent for name, agent in agents.items() if name not in proofs}, found, tell=tell)
+    for name, agent in agents.items():
+        proof = proofs.get(name)
+        if proof is not None and proof.holds is False:
+            raise PreflightError(f"{name} {proof.version} does not ask before it writes: {proof.reason}", fix=_UNASKED)
+        if proof is None or proof.holds is None:
+            reason = proof.reason if proof else "our model does not speak its language"
+            doubt = f"whether {name} {found[name].version} asks before it writes is not proven: {reason}"
+            if config.write_gate == "on" and can_be_proven(name, agent):
+                raise PreflightError(doubt, fix="see what it does: wavecrew doctor --prove-gate")
+            tell(doubt)

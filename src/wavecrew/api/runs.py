@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from wavecrew.api.again import Judged, judge, latest_run, plan_key
+from wavecrew.api.again import Judged, edited_since, judge, latest_run, plan_key
 from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
@@ -156,14 +156,16 @@ class PreparedRun:
         self,
         observe: Observer = lambda events, state: None,
         on_signal: Callable[[str], None] = lambda name: None,
+        tell: Callable[[str], None] = lambda words: None,
     ) -> ExecutionState:
         """Do it. `observe` is told all events after they were recorded. Ctrl-C and TERM end the agents and leave a
-        state that can be continued; the state then has a `stop_reason`. `on_signal` is told their names.
+        state that can be continued; the state then has a `stop_reason`. `on_signal` is told their names. `tell` is told
+        what has to be said before anything starts.
 
         Raises RunBusyError when another coordinator is in charge of this run, and PreflightError for an agent program
-        that is missing.
+        that is missing, or does not ask before it writes.
         """
-        require_programs(self.jobs, self.open_phases)
+        require_programs(self.jobs, self.open_phases, self.config, tell)
         with self.workspace.open_store() as store:
             state = self.state
             if self.unsettled:
@@ -181,6 +183,7 @@ class PreparedRun:
                 care=care_for(self.jobs.keys, self.policy.claims, self.config),
                 isolation=isolation_of(state, self.workspace.folder, self.config, documents_of(self.request.plan)),
                 documents=documents_of(self.request.plan),
+                edited=partial(edited_since, self.request.plan.path),
                 has_room=partial(has_room, self.config.min_free_memory, self.config.max_load),
                 oversight=oversight_rules(self.config),
                 observe=observe,

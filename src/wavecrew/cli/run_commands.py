@@ -154,7 +154,7 @@ def execute(prepared: PreparedRun, settings: Globals) -> int:
 
     jsonl = prepared.config.ui == "auto" and _for_programs(prepared, settings)
     with screen_for("jsonl" if jsonl else prepared.config.ui, prepared, color=settings.wants_color()) as screen:
-        state = prepared.execute(screen.observe, partial(_tell_stop, prepared, screen))
+        state = prepared.execute(screen.observe, partial(_tell_stop, prepared, screen), screen.note)
         screen.finish(state)
     return exit_code(state)
 

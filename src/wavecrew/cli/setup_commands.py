@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -109,14 +110,22 @@ def agents() -> None:
 def agents_list(settings: Globals) -> int:
     """List the agents, what they can do, and which are missing."""
     from wavecrew.api.agent_programs import look_for, program_of
+    from wavecrew.api.gate_proof import kept_proofs
     from wavecrew.api.plans import load_agents
     from wavecrew.views.agent_text import AgentLine, agents_data, agents_text
 
     known = load_agents()
     found = look_for(known)
-    programs = {name: program_of(agent) for name, agent in known.items()}
+    proofs = kept_proofs(known, found)
     lines = [
-        AgentLine(name, agent.summary, found.get(name), program.capabilities if (program := programs[name]) else None)
+        AgentLine(
+            name,
+            agent.summary,
+            found.get(name),
+            program.capabilities if (program := program_of(agent)) else None,
+            proof.holds if (proof := proofs.get(name)) else None,
+            proof.day if proof else "",
+        )
         for name, agent in known.items()
     ]
     if settings.json:
@@ -199,15 +208,21 @@ def config_path(settings: Globals) -> int:
 
 
 @click.command()
+@click.option("--prove-gate", is_flag=True, help="Also try whether agents ask before they write; takes a minute.")
 @with_globals
 @pass_globals
-def doctor(settings: Globals) -> int:
+def doctor(settings: Globals, prove_gate: bool) -> int:
     """Check what a run needs: Python, SQLite, the state folder, disk space, agents. Exits with 8 if something is
-    missing."""
-    from wavecrew.api.doctor import examine
+    missing.
+
+    With --prove-gate each installed agent that can ask before it writes is made to write a file that somebody else
+    holds, by a scripted model on this machine. It must not be written."""
+    from wavecrew.api.doctor import examine, try_gates
     from wavecrew.views.run_words import wrapped
 
     results = examine(settings.workspace())
+    if prove_gate:
+        results += try_gates(partial(echo, err=True))
     if settings.json:
         echo_json({"checks": [{"name": r.name, "ok": r.ok, "detail": r.detail, "fix": r.fix} for r in results]})
     else:

@@ -31,12 +31,15 @@ _WORDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AgentLine:
-    """What is shown of one agent; `found` and `capabilities` only where it stands for a program."""
+    """What is shown of one agent; `found` and `capabilities` only where it stands for a program. `tried` is the day on
+    which it was seen to ask before a write, or not to (`asks`); empty is never."""
 
     name: str
     summary: str
     found: InstalledProgram | None = None
     capabilities: Capabilities | None = None
+    asks: bool | None = None
+    tried: str = ""
 
 
 def agents_text(lines: list[AgentLine], width: int = WIDTH) -> Iterator[str]:
@@ -58,6 +61,9 @@ def _told(line: AgentLine) -> Iterator[tuple[str, list[str]]]:
     else:
         doubt = f"; {found.doubt}" if found.doubt else ""
         yield "", f"version {found.version}{doubt}; {one_line(found.path)}".split(" ")
+    if line.tried:
+        seen = "asked before a write" if line.asks else "DID NOT ASK before a write"
+        yield "", f"{seen} when it was tried here on {line.tried}".split(" ")
     can = asdict(line.capabilities) if line.capabilities else {}
     for label, known in (("yes: ", Known.YES), ("no: ", Known.NO), ("not known: ", Known.UNKNOWN)):
         if words := [words for name, words in _WORDS.items() if can.get(name) == known]:
@@ -73,6 +79,7 @@ def _data(line: AgentLine) -> dict[str, Any]:
     data: dict[str, Any] = {"name": line.name, "summary": line.summary}
     if line.found is not None:
         data["program"] = {**asdict(line.found), "doubt": line.found.doubt}
+        data["gate_proof"] = {"asks": line.asks, "tried": line.tried or None}
     if line.capabilities is not None:
         data["capabilities"] = {name: str(known) for name, known in asdict(line.capabilities).items()}
     return data
