@@ -154,3 +154,26 @@ def test_killing_again_and_again_while_a_plan_is_edited_loses_nothing(box: Sandb
     _go(box)
     assert sorted(box.ran()) == ["1", *["2"] * 4, "last", "x", "y"]
     assert box.read("2") == "2\n"
+
+
+def test_an_edit_in_mid_run_is_told_at_the_end_and_done_again_by_the_next(box: Sandbox) -> None:
+    """In a shared folder nobody stops for it: the run works from the text that it began with, and says so."""
+    box.plan(*_five())
+    running = box.start_run("-j4", "--isolation", "shared")
+    wait_for(lambda: (box.folder / "x.here").exists() and (box.folder / "y.here").exists(), "both to be at work")
+    box.plan(*_five(one="touch 1 one"), phase("new", "touch new", writes=["new"]))
+    (box.folder / "go").touch()
+    ended = running.end()
+    assert ended.code == 0, ended
+    told = " ".join(ended.out.split())
+    assert "OUT OF DATE: 1 Phase 1, new were edited while the run was at work from the older text" in told
+    assert "next: wavecrew run" in told
+    assert "OUT OF DATE: 1 Phase 1, new" in " ".join(box.wavecrew("status").out.split())
+    assert box.status()["edited"] == ["1", "new"]
+    again = box.run("-j4", "--isolation", "shared")
+    assert again.code == 0, again
+    assert "OUT OF DATE" not in again.out
+    assert (box.folder / "one").exists()
+    assert (box.folder / "new").exists()
+    assert box.status()["edited"] == []
+    assert box.run("--isolation", "shared").out.startswith("nothing to do")

@@ -15,9 +15,12 @@ from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.parts import input_reader, job_maker
 from wavecrew.api.workspace import Workspace
 from wavecrew.core.store import STATE_FOLDER
-from wavecrew.models.inputs import AFTER, work_digest
+from wavecrew.errors import WavecrewError
+from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.inputs import AFTER, document_digest, work_digest
 from wavecrew.models.keeping import Look, Verdict, standing, worth_keeping
 from wavecrew.models.plan import Plan
+from wavecrew.plans.reader import read_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,21 @@ def judge(plan: Plan, run: OpenedRun, look: Look, *, anew: bool = False, forced:
         if not (done and changed):
             return Judged(run, True, verdicts)
     return Judged(run, False, worth_keeping(graph, state, look, forced))
+
+
+def edited_since(path: str, state: ExecutionState) -> tuple[str, ...]:
+    """The phases that the documents at this path say something else of than what a run works from: edited, new, or
+    gone. All, where there is nothing to read any more."""
+    then = state.graph.nodes
+    try:
+        now = read_plan(path).graph.nodes
+    except WavecrewError:
+        now = {}
+    names = (name for name in dict.fromkeys((*then, *now)) if state.to_do(name))
+    both = ((name, then.get(name), now.get(name)) for name in names)
+    return tuple(
+        name for name, old, new in both if old is None or new is None or document_digest(old) != document_digest(new)
+    )
 
 
 def explain_again(workspace: Workspace, plan: Plan, name: str) -> Explained | None:

@@ -75,6 +75,7 @@ class Engine:
         has_room: Callable[[], bool] = lambda: True,
         oversight: OversightRules = OversightRules(),  # noqa: B008 -- it is frozen
         documents: Sequence[Path] = (),
+        edited: Callable[[ExecutionState], tuple[str, ...]] = lambda state: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -87,6 +88,7 @@ class Engine:
         self._opening = opening
         self._inputs = inputs
         self._has_room = has_room
+        self._edited = edited
         self._clock = clock
         self._inbox: asyncio.Queue[Path | Exception | None] = asyncio.Queue()
         self._stop_reason = ""
@@ -284,7 +286,8 @@ class Engine:
     async def _finish(self) -> None:
         """The proof of the whole run, and its end."""
         missing, unproven = await self._home.prove() if self._home else (self._judge.vanished(self.state), ())
-        self._ledger.record(ev.RunFinished(at=self._clock(), missing=missing, unproven=unproven))
+        edited = await asyncio.to_thread(self._edited, self.state)
+        self._ledger.record(ev.RunFinished(at=self._clock(), missing=missing, unproven=unproven, edited=edited))
 
     async def _next_message(self, wake_at: float | None) -> None:
         """Wait for one message, then take all that are there: their ends become one commit."""

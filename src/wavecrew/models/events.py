@@ -166,7 +166,7 @@ class MergeRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An attempt is over and its locks are free. `retry_at` is set when another one will be made by itself."""
+    """An attempt is over, its locks are free. `detail` is for people, one line; it is tried again at `retry_at`, if set."""
 
     at: float
     phase: str
@@ -174,7 +174,6 @@ class AttemptEnded:
     outcome: Outcome
     cause: Cause = Cause.NONE
     detail: str = ""
-    """One line for people: what was missing, which check failed, which signal."""
     exit_code: int | None = None
     retry_at: float | None = None
     outputs: tuple[str, ...] = ()
@@ -263,7 +262,7 @@ class AgentSilence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteJudged:
-    """An agent asked before a write, and was refused, had to wait, or was given locks that it had not declared."""
+    """An agent asked before a write, and was refused (`reason`), had to wait, or got locks that it had not declared."""
 
     at: float
     phase: str
@@ -275,7 +274,6 @@ class WriteJudged:
     waited: float = 0.0
     holder: str = ""
     reason: str = ""
-    """What the agent was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,8 +326,7 @@ class GateRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForbiddenChange:
-    """Something was changed that no agent may change: the configuration or the hooks of the repository, or the plan.
-    Nothing new starts after it."""
+    """What no agent may change was changed: configuration or hooks of the repository, or the plan. Nothing starts now."""
 
     at: float
     what: tuple[str, ...]
@@ -363,6 +360,8 @@ class RunFinished:
     """Declared outputs of completed phases that are not there any more; one is enough for the run to have failed."""
     unproven: tuple[str, ...] = ()
     """Completed phases whose commit is not in the result of the run; one is enough, too."""
+    edited: tuple[str, ...] = ()
+    """Phases whose documents say something else than what the run worked from: what was done of them is out of date."""
 
 
 Event: TypeAlias = (

@@ -143,8 +143,8 @@ class _Fold:
                 self.changes["landed_on"] = branch
             case ev.RunStopped(reason=reason):
                 self.changes["stop_reason"] = reason
-            case ev.RunFinished(at=at, missing=missing, unproven=unproven):
-                self.changes.update(end_time=at, missing_outputs=missing, unproven=unproven)
+            case ev.RunFinished(at=at, missing=missing, unproven=unproven, edited=edited):
+                self.changes.update(end_time=at, missing_outputs=missing, unproven=unproven, edited=edited)
             case _:
                 assert_never(event)
 
@@ -181,7 +181,7 @@ class _Fold:
         if selected and not selected & graph.nodes.keys():  # an empty selection would mean all
             raise IllegalTransitionError("nothing of what this run is to do is left in the plan")
         self.changes.update(graph=graph, plan_digest=event.plan_digest, selected=selected & graph.nodes.keys())
-        self.changes.update(end_time=None, unproven=(), missing_outputs=())
+        self.changes.update(end_time=None, unproven=(), missing_outputs=(), edited=())
         self.changes.update(gates=answered(self.gates), wave_starts=self._wave_starts(graph))
         gone = {name: found.attempts for name, found in self.phases.items() if name not in graph.nodes}
         retired = self.changes["retired"] = {**self.changes.get("retired", self.base.retired), **gone}
@@ -215,6 +215,7 @@ class _Fold:
             stop_reason="",
             missing_outputs=(),
             unproven=(),
+            edited=(),
             forbidden=(),
             budget_reached="",
             gates=answered(self.gates),

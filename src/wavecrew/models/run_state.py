@@ -55,6 +55,8 @@ class ExecutionState:
     """Outputs of completed phases that were gone when the run finished; such a run has not succeeded."""
     unproven: tuple[str, ...] = ()
     """Completed phases whose commit was not in the result when the run finished; such a run has not succeeded."""
+    edited: tuple[str, ...] = ()
+    """Phases whose documents were edited before the run finished, which did not see that."""
     gates: Mapping[str, Gate] = field(default_factory=dict)
     """Gates that were asked for, by name."""
     forbidden: tuple[str, ...] = ()

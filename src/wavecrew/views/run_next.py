@@ -58,6 +58,17 @@ def forbidden_words(what: tuple[str, ...], suspects: tuple[str, ...] = ()) -> st
     return f"{changed} {were} changed{who}: nothing new starts; look at it, then go on with: wavecrew run"
 
 
+def edited_words(summary: Summary, shown: int = 6) -> str:
+    """That phases were done from an older text of their documents than there is now; empty if none was."""
+    names = [label(name, row.name) if (row := summary.by_id.get(name)) else one_line(name) for name in summary.edited]
+    if not names:
+        return ""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    was = "was" if len(names) == 1 else "were"
+    told = f"{', '.join(names[:shown])}{more} {was} edited while the run was at work from the older text"
+    return f"OUT OF DATE: {told}; `wavecrew run` does again what that changes"
+
+
 # -- where the work is --------------------------------------------------------------------------------------------
 
 
@@ -140,6 +151,8 @@ def _ways_on(summary: Summary) -> Iterator[str]:
             yield from (f"wavecrew logs {argument(row.id)}" for row in at_work)
             yield "wavecrew status --watch"
         case RunStatus.SUCCEEDED:
+            if summary.edited:
+                yield "wavecrew run"
             if summary.result_branch and not summary.landed_on:
                 yield "wavecrew land"
                 yield f"git merge {summary.result_branch}"

@@ -16,6 +16,7 @@ from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.views.run_forecast import WaveRules, held_by_wave
 from wavecrew.views.run_history import History
 from wavecrew.views.run_next import (
+    edited_words,
     forbidden_words,
     kept_lines,
     missing_lines,
@@ -24,7 +25,7 @@ from wavecrew.views.run_next import (
     next_lines,
     result_words,
 )
-from wavecrew.views.run_words import DOT, clock, in_ascii, label, label_in, listed, reason_of, seconds, short
+from wavecrew.views.run_words import DOT, clock, in_ascii, label, label_in, listed, reason_of, seconds, short, wrapped
 from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells, one_line, tail
 from wavecrew.views.usage_words import budget_words, held_words, silent_words, spent_at, spent_words
@@ -333,6 +334,8 @@ def _ways_on(summary: Summary, width: int | None) -> Iterator[str]:
         yield f"result: {result}"
     if summary.forbidden:
         yield f"ALARM: {forbidden_words(summary.forbidden)}"
+    if told := edited_words(summary):
+        yield from wrapped("", told.split(" "), width or _WIDTH, between=" ")
     if summary.needed:
         yield f"needs you: {DOT.join(needed_words(summary))}"
     if summary.budget_reached:

@@ -17,7 +17,7 @@ from wavecrew.views.phase_rows import NO_SIGNS, Signs
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_history import Attempt, History, LockStretch
-from wavecrew.views.run_next import forbidden_words, needed_words, result_words
+from wavecrew.views.run_next import edited_words, forbidden_words, needed_words, result_words
 from wavecrew.views.run_pacing import PacingStep, Waited, pacing_chain
 from wavecrew.views.run_status import undeclared_words
 from wavecrew.views.run_timeline import timeline
@@ -178,6 +178,8 @@ def _whole_run(found: _Findings, width: int) -> Iterator[str]:
         yield from wrapped(f"  {'not in result':<14}", [listed(summary.unproven, 12)], width)
     if summary.forbidden:
         yield from wrapped(f"  {'ALARM':<14}", forbidden_words(summary.forbidden).split(" "), width, between=" ")
+    if told := edited_words(summary).removeprefix("OUT OF DATE: "):
+        yield from wrapped(f"  {'OUT OF DATE':<14}", told.split(" "), width, between=" ")
     if summary.needed:
         yield from wrapped(f"  {'needs you':<14}", needed_words(summary), width)
     if summary.budget_reached:
@@ -268,6 +270,7 @@ def report_data(
         "ended": summary.ended,
         "missing_outputs": list(summary.missing),
         "unproven": list(summary.unproven),
+        "edited": list(summary.edited),
         "needs_you": list(summary.needs_you),
         "silent": [row.id for row in summary.silent],
         "budget": summary.budget or None,

@@ -14,7 +14,14 @@ from typing import Any, Final
 from wavecrew.models.results import DiskUse
 from wavecrew.views.result_text import disk_words
 from wavecrew.views.run_forecast import pacing_words
-from wavecrew.views.run_next import forbidden_words, missing_lines, needs_you_lines, next_lines, result_words
+from wavecrew.views.run_next import (
+    edited_words,
+    forbidden_words,
+    missing_lines,
+    needs_you_lines,
+    next_lines,
+    result_words,
+)
 from wavecrew.views.run_words import UNKNOWN, in_ascii, label, moment, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad, safe_json
@@ -84,6 +91,8 @@ class _Screen:
             yield from self.told(budget_words(summary.budget_reached, summary.spent))
         if summary.forbidden:
             yield from self.told(f"ALARM: {forbidden_words(summary.forbidden)}")
+        if told := edited_words(summary):
+            yield from self.told(told)
         yield from needs_you_lines(summary, self.width, "  ")
         yield from (f"  {line}" for line in missing_lines(summary, width=self.width - 2))
 
@@ -226,6 +235,7 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "budget_reached": summary.budget_reached or None,
         "missing_outputs": list(summary.missing),
         "unproven": list(summary.unproven),
+        "edited": list(summary.edited),
         "forbidden": list(summary.forbidden),
         "isolation": summary.isolation,
         "result_branch": summary.result_branch or None,

@@ -80,6 +80,8 @@ class Summary:
     """Outputs that were gone when the run finished."""
     unproven: tuple[str, ...] = ()
     """Completed phases whose commit was not in the result when the run finished."""
+    edited: tuple[str, ...] = ()
+    """Phases whose documents were edited while the run was at work, which did not see that."""
     needs_you: tuple[str, ...] = ()
     """The gates that wait for a person."""
     spent: Spent = NOTHING
@@ -174,6 +176,7 @@ def summarize(
         paused_by=state.paused_by,
         missing=state.missing_outputs,
         unproven=state.unproven,
+        edited=state.edited,
         needs_you=state.needs_you if status not in (RunStatus.SUCCEEDED, RunStatus.FAILED) else (),
         spent=state.spent,
         budget=state.budget_reached or str(state.settings.get("budget") or ""),
