@@ -16,11 +16,11 @@ printf '%s\\n' "$read_all" | {ASKS}"""
 SILENT = "exit 3"
 
 
-def program(box: Sandbox, does: str) -> None:
+def program(box: Sandbox, does: str, version: str = "2.9.9") -> None:
     """A `claude` on PATH, and another file than any before."""
     file = box.home / "bin" / "claude"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo 2.9.9; exit; fi\n{does}\n# {len(does)}\n')
+    file.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo {version}; exit; fi\n{does}\n# {len(does)}\n')
     file.chmod(0o755)
     box.extra |= {"PATH": f"{file.parent}:{os.environ['PATH']}", "WAVECREW_GATE_PROOF": "once"}
 
@@ -104,3 +104,13 @@ def test_those_who_want_to_be_sure_have_no_agent_that_cannot_ask(box: Sandbox) -
 
     assert refused.code == 8, refused
     assert "command cannot ask before it writes" in refused.err
+
+
+def test_a_version_that_nobody_has_tried_is_told(box: Sandbox) -> None:
+    program(box, ASKS, "1.0.9")
+    plan(box)
+
+    done = box.run("--gate-proof", "off")
+
+    assert done.code == 0, done
+    assert "claude 1.0.9: older than 2.1.295" in done.out

@@ -39,6 +39,8 @@ def require_programs(
                 f"phase {first[name].id} is to be done by {name}, but {one.problem}",
                 fix=f"install {one.program}, or choose another agent; see: wavecrew agents list",
             )
+        if one.doubt and one.gate_works is not False:
+            tell(f"{name} {one.version}: {one.doubt}")
     if config.write_gate == "on":
         _require_askers(first, jobs)
     gated = {name: agent for name, agent in used.items() if jobs.bounds is not None and jobs.bounds.is_gated(name)}
