@@ -32,9 +32,9 @@ class Bounds:
     ceiling: bool = False
 
     def is_gated(self, agent: str) -> bool:
-        """Whether this agent asks before it writes."""
+        """Whether this agent asks before it writes, or may: of some it is seen only when they work."""
         able = getattr(getattr(self.agents.get(agent), "capabilities", None), "gate", "")
-        return self.gate_seconds is not None and able == "yes"
+        return self.gate_seconds is not None and able in ("yes", "unknown")
 
     def is_limited(self, agent: str) -> bool:
         """Whether the kernel keeps this agent below a ceiling: it must be known what it needs beside its work."""

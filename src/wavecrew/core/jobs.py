@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from wavecrew.core import agent_home
+from wavecrew.core import acp_driver, agent_home
 from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder, files_folder
 from wavecrew.core.bounds import Bounds
 from wavecrew.core.liveness import ATTEMPT_MARK
@@ -196,6 +196,7 @@ class JobMaker:
             template=self.prompt_template,
             files=str(files_folder(folder)),
             launcher=(sys.executable, "-I", "-S", agent_home.__file__),
+            driver=(sys.executable, "-E", "-P", acp_driver.__file__),  # with site-packages: it needs a library
         )
         if self.bounds is not None:
             context = replace(

@@ -72,6 +72,19 @@ class AgentProgram(Protocol):
 
 
 @runtime_checkable
+class NeedsLibrary(Protocol):
+    """An agent that is driven by a library of Python, and stands for no program of its own."""
+
+    @property
+    def library(self) -> str:
+        """The name under which it is installed."""
+
+    @property
+    def extra(self) -> str:
+        """The extra of wavecrew that brings it along."""
+
+
+@runtime_checkable
 class AnswersForItsGate(Protocol):
     """A program that can be asked whether it would use our gate."""
 

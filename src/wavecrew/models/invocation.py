@@ -88,6 +88,8 @@ class AttemptContext:
     """The folder in which the files of the invocation will lie."""
     launcher: tuple[str, ...] = ()
     """Program and arguments that give a program a home folder of its own; see `core/agent_home`."""
+    driver: tuple[str, ...] = ()
+    """Program and arguments that speak the Agent Client Protocol with an agent; see `core/acp_driver`."""
     hook: tuple[str, ...] = ()
     """Program and arguments that an agent has to ask before each tool call; empty is no gate."""
     hook_timeout: float = 600.0
