@@ -21,7 +21,7 @@ from typing import IO, Final
 
 from wavecrew.api.program_cache import ProgramCache
 from wavecrew.core.jobs import Agent
-from wavecrew.models.agent_programs import AgentProgram, AnswersForItsGate, InstalledProgram
+from wavecrew.models.agent_programs import AgentProgram, AnswersForItsGate, InstalledProgram, NeedsLibrary
 
 PATIENCE: Final = 10.0
 """Seconds that a program has to tell its version."""
@@ -50,6 +50,8 @@ def look_for(
 
 
 def _look(agent: AgentProgram, path: str, cache: ProgramCache, patience: float) -> InstalledProgram:
+    if isinstance(agent, NeedsLibrary):
+        return _library(agent, agent.oldest)
     where = shutil.which(agent.program, path=path)
     if where is None:
         return InstalledProgram(agent.program, agent.oldest, problem=f"there is no program {agent.program} on PATH")
@@ -62,6 +64,17 @@ def _look(agent: AgentProgram, path: str, cache: ProgramCache, patience: float) 
         if kept[1] is not None or not isinstance(agent, AnswersForItsGate):
             cache.keep(where, *kept)
     return InstalledProgram(agent.program, agent.oldest, where, kept[0], gate_works=kept[1])
+
+
+def _library(agent: NeedsLibrary, oldest: str) -> InstalledProgram:
+    """What is installed of a library, which lies beside us and not on PATH."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return InstalledProgram(agent.library, oldest, version=version(agent.library))
+    except PackageNotFoundError:
+        problem = f'the library {agent.library} is not installed: pip install "wavecrew[{agent.extra}]"'
+        return InstalledProgram(agent.library, oldest, problem=problem)
 
 
 def _kept(cache: ProgramCache, where: str) -> tuple[str, bool | None] | None:
