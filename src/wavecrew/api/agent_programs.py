@@ -68,10 +68,11 @@ def _look(agent: AgentProgram, path: str, cache: ProgramCache, patience: float) 
 
 def _library(agent: NeedsLibrary, oldest: str) -> InstalledProgram:
     """What is installed of a library, which lies beside us and not on PATH."""
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        return InstalledProgram(agent.library, oldest, version=version(agent.library))
+        found = distribution(agent.library)
+        return InstalledProgram(agent.library, oldest, str(found.locate_file("")), found.version)
     except PackageNotFoundError:
         problem = f'the library {agent.library} is not installed: pip install "wavecrew[{agent.extra}]"'
         return InstalledProgram(agent.library, oldest, problem=problem)
