@@ -37,7 +37,7 @@ _COMMANDS = {
     "reject": ("control", "Refuse what waits for approval."),
     "status": ("look", "Show where a run stands."),
     "logs": ("look", "Show what the agent of a phase printed."),
-    "report": ("look", "Show where the time of a run went."),
+    "report": ("report", "Show where the time of a run went, in any of nine formats."),
     "runs": ("look", "List runs, or show one."),
     "verify": ("result", "Prove that the work of a run is in its result."),
     "diff": ("result", "Show what a phase has changed."),

@@ -130,10 +130,10 @@ class _Fold:
     def _attempt(self, event: ev.AttemptEnded | ev.AttemptStarted) -> None:
         self._end(WaitKind.RETRY, event.phase, event.at)
         self._end(WaitKind.SILENCE, event.phase, event.at)
-        if isinstance(event, ev.AttemptEnded) and event.retry_at is not None and event.cause is not Cause.QUOTA:
+        retry_at = event.retry_at if isinstance(event, ev.AttemptEnded) and event.cause is not Cause.QUOTA else None
+        if retry_at is not None and retry_at > event.at:
             self._open[WaitKind.RETRY, event.phase] = len(self.found)
-            until = max(event.at, event.retry_at)
-            self.found.append(Stretch(WaitKind.RETRY, event.phase, "the next try", "", event.at, until))
+            self.found.append(Stretch(WaitKind.RETRY, event.phase, "a pause after a failure", "", event.at, retry_at))
 
     def _over(self, at: float) -> None:
         """Nobody waits for anything but an answer any more: gates and pauses outlive a coordinator."""
