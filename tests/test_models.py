@@ -1279,7 +1279,7 @@ def test_what_agents_have_used_adds_up_for_the_phase_and_the_run() -> None:
     ])  # fmt: skip
     assert state.spent == Spent(tokens=127, cost_usd=0.5, attempts=2, unknown_tokens=1, unknown_cost=1)
     found = state.phase_states["a"]
-    assert (found.spent, found.reported, found.session) == (state.spent, 2, "s1")  # a session is not forgotten
+    assert (found.spent, found.reported, found.session) == (state.spent, 2, "")  # it began a new session
     again = evolve(state, ended("a", number=2), reset("a")).phase_states["a"]
     assert (again.spent, again.reported, again.session) == (state.spent, 2, "")
 

@@ -62,8 +62,17 @@ def test_what_went_wrong_and_where_it_is() -> None:
     prompt = prompt_for(PHASE, context(previous_failure="exit code 2", earlier_branch="wavecrew/r/words/1"))
     first, second = prompt.rstrip().splitlines()[-2:]
     assert first == "An earlier attempt failed: exit code 2"
-    assert second.startswith("What it left is on the branch wavecrew/r/words/1. Look at it first (git log -p -1 ")
+    assert second.startswith("What it left is on the branch wavecrew/r/words/1. Look at it first (git diff HEAD...")
     assert "branch wavecrew" not in prompt_for(PHASE, context(earlier_branch="wavecrew/r/words/1"))
+
+
+def test_who_goes_on_in_its_session_is_told_so_and_of_no_branch() -> None:
+    told = {"session": "s-1", "earlier_branch": "wavecrew/r/words/1"}
+    last = prompt_for(PHASE, context(previous_failure="claude is used up", **told)).rstrip().splitlines()[-1]
+    assert last.startswith("You have worked on this phase before, in this conversation")
+    assert "claude is used up. The files are as you left them" in last
+    assert "branch wavecrew" not in last
+    assert "it was broken off." in prompt_for(PHASE, context(**told))
 
 
 def test_a_template_of_the_user() -> None:

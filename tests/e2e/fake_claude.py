@@ -2,9 +2,15 @@
 
 A line `WRITE PATH: TEXT` is a tool call. The hook of `--settings` is asked first; what it refuses is not written, but
 tried once more. `SHELL COMMAND` is carried out without asking. `WAIT PATH` waits until a file exists, `FAIL` ends with
-an error. Each refusal is told in the stream, as a result of the tool.
+an error. `LIMIT SECONDS` ends because the account is used up for some seconds, but only the first that anybody comes
+to. What follows `FIRST` is done in a new session alone, what follows `THEN` in one that goes on. Each refusal is told
+in the stream, as a result of the tool.
+
+Sessions are kept in `$HOME/.claude/sessions`, prompts in `$HOME/.claude/prompts`. As with the real program, a session
+is known only in the folder in which it began.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,9 +24,46 @@ settings = json.loads(sys.argv[sys.argv.index("--settings") + 1]) if "--settings
 HOOKS = [one["command"] for group in settings.get("hooks", {}).get("PreToolUse", []) for one in group["hooks"]]
 
 
+PHASE, ATTEMPT, HOME = (os.environ[name] for name in ("WAVECREW_PHASE", "WAVECREW_ATTEMPT_NUMBER", "HOME"))
+RESUMED = sys.argv[sys.argv.index("--resume") + 1] if "--resume" in sys.argv else ""
+SESSION = RESUMED or f"s-{ATTEMPT}"
+
+
 def say(**event: object) -> None:
-    sys.stdout.write(json.dumps({"session_id": "s-1", **event}) + "\n")
+    sys.stdout.write(json.dumps({"session_id": SESSION, **event}) + "\n")
     sys.stdout.flush()
+
+
+def file_at_home(*names: str) -> str:
+    path = os.path.join(HOME, ".claude", *names)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
+
+
+def take_up_session() -> None:
+    """Begin a session, or go on with one that was begun in this folder."""
+    kept = file_at_home("sessions", f"{PHASE}-{SESSION}")
+    if not RESUMED:
+        with open(kept, "w", encoding="utf-8") as file:
+            file.write(os.getcwd())
+        return
+    with contextlib.suppress(FileNotFoundError), open(kept, encoding="utf-8") as file:
+        if file.read() == os.getcwd():
+            return
+    sys.stderr.write(f"No conversation found with session ID: {RESUMED}\n")
+    sys.exit(1)
+
+
+def end_for_limit(seconds: float) -> None:
+    """Say that the account is used up, unless somebody has said so before."""
+    try:
+        os.close(os.open(file_at_home("limited"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    told = {"status": "rejected", "resetsAt": time.time() + seconds}
+    say(type="rate_limit_event", rate_limit_info=told)
+    say(type="result", subtype="success", is_error=True, result="You have hit your limit", api_error_status=429)
+    sys.exit(1)
 
 
 def asked(tool: str, given: dict[str, str]) -> str:
@@ -49,11 +92,22 @@ def write(path: str, text: str) -> None:
             return
 
 
-say(type="system", subtype="init", model="fake-1", claude_code_version="2.9.9")
+prompt = sys.stdin.read()
+with open(file_at_home("prompts", f"{PHASE}-{ATTEMPT}"), "w", encoding="utf-8") as kept_prompt:
+    kept_prompt.write(prompt)
+take_up_session()
+model = sys.argv[sys.argv.index("--model") + 1] if "--model" in sys.argv else "fake-1"
+say(type="system", subtype="init", model=model, claude_code_version="2.9.9")
 failed = False
-for line in sys.stdin.read().splitlines():
+for line in prompt.splitlines():
     word, _, rest = line.strip().partition(" ")
-    if word == "WRITE":
+    if word in ("FIRST", "THEN"):
+        if (word == "THEN") != bool(RESUMED):
+            continue
+        word, _, rest = rest.partition(" ")
+    if word == "LIMIT":
+        end_for_limit(float(rest))
+    elif word == "WRITE":
         write(*rest.split(": ", 1))
     elif word == "SHELL":
         subprocess.run(["sh", "-c", rest], check=False)

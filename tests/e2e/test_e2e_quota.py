@@ -90,8 +90,11 @@ def of(lines: str, kind: str) -> list[dict[str, Any]]:
 # -- used up accounts -----------------------------------------------------------------------------------------------
 
 ONCE_LIMITED = """
-if not (folder / "limited").exists():
-    (folder / "limited").write_text("")
+try:
+    (folder / "limited").touch(exist_ok=False)  # exactly one, however many come at once
+except FileExistsError:
+    pass
+else:
     say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": time.time() + 15})
     ends("You have hit your limit", 429, None, 1)
 """

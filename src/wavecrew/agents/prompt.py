@@ -51,7 +51,7 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "limits": "what it must leave alone",
     "more": "how to write further files",
     "ending": "how to end",
-    "failure": "why the attempt before this one failed, and where its work is",
+    "failure": "why the attempt before this one failed, and where its work is; or how to go on in its session",
     "attempt": "number of the attempt, from 1",
     "run": "id of the run",
     "workspace": "the folder to work in",
@@ -127,14 +127,20 @@ def _values(phase: PhaseInfo, context: AttemptContext) -> dict[str, str]:
 
 
 def _failure(context: AttemptContext) -> str:
+    if context.session:
+        return (
+            "You have worked on this phase before, in this conversation, and that did not come to a good end: "
+            f"{context.previous_failure or 'it was broken off'}. The files are as you left them, as far as nobody else "
+            "had to change them: look at them first, and go on from there."
+        )
     if not context.previous_failure:
         return ""
     parts = [f"An earlier attempt failed: {context.previous_failure}"]
     if context.earlier_branch:
         branch = context.earlier_branch
         parts.append(
-            f"What it left is on the branch {branch}. Look at it first (git log -p -1 {shlex.quote(branch)}), and take "
-            "over what is good (git restore --source)."
+            f"What it left is on the branch {branch}. Look at it first (git diff {shlex.quote(f'HEAD...{branch}')}), "
+            "and take over what is good (git restore --source)."
         )
     return "\n".join(parts)
 

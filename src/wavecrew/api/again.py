@@ -12,13 +12,14 @@ from pathlib import Path
 
 from wavecrew.api.evidence import Kept
 from wavecrew.api.history import OpenedRun, open_run
-from wavecrew.api.parts import input_reader, job_maker
+from wavecrew.api.parts import input_reader, job_maker, session_ahead
 from wavecrew.api.workspace import Workspace
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.errors import WavecrewError
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.inputs import AFTER, document_digest, work_digest
 from wavecrew.models.keeping import Look, Verdict, standing, worth_keeping
+from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.plan import Plan
 from wavecrew.plans.reader import read_plan
 
@@ -50,6 +51,8 @@ class Explained:
     verdict: Verdict
     then: Mapping[str, str]
     now: Mapping[str, str]
+    session: str = ""
+    """The session of its agent in which its next attempt would go on."""
 
 
 def plan_key(workspace: Workspace, plan: Plan) -> str:
@@ -107,11 +110,14 @@ def explain_again(workspace: Workspace, plan: Plan, name: str) -> Explained | No
     run = latest_run(workspace, plan)
     if run is None or plan.faulty:
         return None
-    look = input_reader(workspace, run.state, job_maker(workspace, run.row.id))
+    jobs = job_maker(workspace, run.row.id)
+    look = input_reader(workspace, run.state, jobs)
     judged = judge(plan, run, look)
     found = run.state.phase_states.get(name)
     then = dict(found.inputs) if found else {}
     now = dict(look.own(plan.graph, plan.graph.nodes[name]))
     known = (other for other in plan.graph.dependencies(name) if other in run.state.phase_states)
     now |= {AFTER + other: work_digest(run.state, other) for other in known}
-    return Explained(judged, judged.verdicts[name], then, now)
+    waits = found is not None and judged.goes_on and found.status is PhaseStatus.QUEUED
+    session = session_ahead(run.state, plan.graph.nodes[name], jobs, workspace.loaded.config, now) if waits else ""
+    return Explained(judged, judged.verdicts[name], then, now, session)

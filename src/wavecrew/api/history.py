@@ -19,7 +19,7 @@ from wavecrew.core.lock_owners import judge_attempt
 from wavecrew.core.store import RunRow, Store
 from wavecrew.core.watch import read_activity
 from wavecrew.errors import NotFoundError
-from wavecrew.models.events import Event
+from wavecrew.models.events import AttemptStarted, Event
 from wavecrew.models.execution_state import ExecutionState, replay
 from wavecrew.models.results import Sign
 
@@ -54,11 +54,20 @@ class OpenedRun:
     def log_file(self, phase: str, attempt: int | None = None) -> Path:
         """The log of an attempt, the latest by default. Raises NotFoundError when there was no such attempt."""
         made = self.state.phase_states[phase].attempts
-        wanted = made if attempt is None else attempt
+        wanted = self._number(phase, attempt)
         if not 1 <= wanted <= made:
             had = f"it has had {made}" if made else "it has not been started yet"
             raise NotFoundError(f"phase {phase} has no attempt {wanted}; {had}" if made else f"phase {phase}: {had}")
         return attempt_folder(self.state_folder, self.row.id, phase, wanted) / "log"
+
+    def session_of(self, phase: str, attempt: int | None = None) -> str:
+        """The session of an earlier attempt in which an attempt went on, the latest by default; empty for none."""
+        wanted = (phase, self._number(phase, attempt))
+        starts = (event for event in self.events if isinstance(event, AttemptStarted))
+        return next((event.session for event in starts if (event.phase, event.attempt) == wanted), "")
+
+    def _number(self, phase: str, attempt: int | None) -> int:
+        return self.state.phase_states[phase].attempts if attempt is None else attempt
 
 
 def progress_of(state_folder: Path, state: ExecutionState) -> Mapping[str, tuple[int, int, str]]:

@@ -150,7 +150,10 @@ def next_desk(state: ExecutionState, workspace: Path, phase: str, run: str) -> D
     """Where the next attempt of a phase would work if it were started alone and now. Nothing is made."""
     if state.isolation != WORKTREE:
         return Desk(workspace)
-    place = Worktrees(Git.open(workspace), workspace, workspace / STATE_FOLDER, run).place(
-        phase, state.phase_states[phase].attempts + 1
+    worktrees, attempt = (
+        Worktrees(Git.open(workspace), workspace, workspace / STATE_FOLDER, run),
+        state.phase_states[phase].attempts + 1,
     )
-    return Desk(place.workspace, 1, state.result, place.branch)
+    place = worktrees.place(phase, attempt)
+    earlier = worktrees.earlier_branch(phase, attempt, state.result) if state.result else ""
+    return Desk(place.workspace, 1, state.result, place.branch, earlier)

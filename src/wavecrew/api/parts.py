@@ -15,6 +15,7 @@ from wavecrew.agents.prompt import check_template
 from wavecrew.agents.runbook import RunbookAgent
 from wavecrew.api.evidence import evidence_for
 from wavecrew.api.plans import load_agents
+from wavecrew.api.rules import care_for
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.config.sources import LoadedConfig
@@ -111,6 +112,18 @@ def input_reader(workspace: Workspace, state: ExecutionState | None, jobs: JobMa
         agent=jobs.agent_of,
         settings=_work_settings(workspace.loaded.config, jobs),
     )
+
+
+def session_ahead(
+    state: ExecutionState, phase: PhaseInfo, jobs: JobMaker, config: ParallelExecutionConfig, inputs: Mapping[str, str]
+) -> str:
+    """The session in which the next attempt of a phase would go on by its own agent; empty if it would begin afresh.
+    `inputs` are what it would rest on."""
+    agent = jobs.agent_of(phase)
+    if not state.phase_states[phase.id].session or not jobs.resumes(agent):
+        return ""
+    care = care_for(jobs.keys, {phase.id: jobs.claims(phase)}, config)
+    return care.session_for(state, jobs.state_folder, phase.id, agent, inputs)
 
 
 def _work_settings(config: ParallelExecutionConfig, jobs: JobMaker) -> Callable[[PhaseInfo], Mapping[str, object]]:

@@ -21,7 +21,7 @@ from wavecrew.api.again import Judged, edited_since, judge, latest_run, plan_key
 from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
-from wavecrew.api.parts import input_reader, job_maker, policy_for
+from wavecrew.api.parts import input_reader, job_maker, policy_for, session_ahead
 from wavecrew.api.preflight import require_programs
 from wavecrew.api.rules import care_for, oversight_rules, retry_rules, untold
 from wavecrew.api.selection import select
@@ -114,7 +114,9 @@ class PreparedRun:
         """The next attempt of a phase, as it would be started alone and now."""
         found = self.state.phase_states[phase.id]
         desk = next_desk(self.state, self.workspace.folder, phase.id, self.run)
-        return self.jobs.prepare(self.state.graph, phase, found.attempts + 1, found.detail, desk)
+        inputs = self.reader.inputs(self.state, phase) if found.session else {}
+        session = session_ahead(self.state, phase, self.jobs, self.config, inputs)
+        return self.jobs.prepare(self.state.graph, phase, found.attempts + 1, found.detail, desk, session=session)
 
     def fates(self) -> Mapping[str, Fate]:
         """What has become of the attempts that a dead coordinator left open, by phase. Looking changes nothing but

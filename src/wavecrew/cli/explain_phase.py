@@ -78,7 +78,7 @@ def _standing(phase: PhaseInfo, explained: Explained) -> list[str]:
     run = explained.judged.run
     lines = [f"  in run {run.row.id}"]
     if phase.id in run.state.phase_states:
-        lines += _where(phase, run.state)
+        lines += _where(phase, run.state, explained)
     answer = one_line(_answer(explained, run.state))
     lines += wrapped("    again?  ", answer.split(" "), _WIDTH, between=" ")
     if len(explained.verdict.changed) > 1:
@@ -87,11 +87,15 @@ def _standing(phase: PhaseInfo, explained: Explained) -> list[str]:
     return lines
 
 
-def _where(phase: PhaseInfo, state: ExecutionState) -> list[str]:
+def _where(phase: PhaseInfo, state: ExecutionState, explained: Explained) -> list[str]:
     found = state.phase_states[phase.id]
     lines = [f"    status  {found.status}"]
     if found.detail:
         lines += wrapped("    last    ", one_line(found.detail).split(" "), _WIDTH, between=" ")
+    if found.resumed and found.status is PhaseStatus.IN_PROGRESS:
+        lines.append(f"    session goes on with session {one_line(found.resumed)}")
+    elif explained.session:
+        lines.append(f"    session the next attempt goes on with session {one_line(explained.session)}")
     if found.lock_wait and found.status is PhaseStatus.QUEUED:
         lines.append(f"    waits   for {found.lock_wait.resource}, held by {found.lock_wait.holder}")
     held = holding(state, phase.id, time.time()) if found.status is PhaseStatus.QUEUED else None
@@ -161,6 +165,7 @@ def _run_data(phase: PhaseInfo, explained: Explained) -> dict[str, Any]:
         "goes_on": explained.judged.goes_on,
         "status": found.status.value if found else None,
         "detail": found.detail if found else "",
+        "session": explained.session or None,
         "waits_for": _waits_for(phase, state) if found else [],
         "stuck_behind": list(state.blockers(phase.id)) if found else [],
         "again": again,

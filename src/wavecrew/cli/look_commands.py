@@ -144,6 +144,8 @@ def logs(
             if failed:
                 echo(f"== {name} {opened.state.graph.nodes[name].name}")
             path = opened.log_file(name, attempt)
+            if not raw and (session := opened.session_of(name, attempt)):
+                echo(f"-- goes on with session {session}")
             if follow:
                 _follow(path, raw=raw)
             else:

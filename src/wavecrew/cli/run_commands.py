@@ -246,6 +246,8 @@ def _show_job(job: Prepared, wave: int, reason: str) -> None:
     if reason:
         for line in wrapped("  again   ", one_line(reason).split(" "), 80, between=" "):
             echo(line)
+    if job.session:
+        echo(f"  session goes on with session {one_line(job.session)}")
     echo(f"  cwd     {job.job.workspace}")
     for line in wrapped("  env     ", sorted(job.job.environment), 80, between=" "):
         echo(line)
@@ -267,6 +269,7 @@ def _job_data(job: Prepared) -> dict[str, Any]:
         "phase": job.phase.id,
         "attempt": job.attempt,
         "agent": job.agent,
+        "session": job.session or None,
         "cwd": job.job.workspace,
         "environment": sorted(job.job.environment),
         "locks": [

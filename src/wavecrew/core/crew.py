@@ -29,9 +29,10 @@ from wavecrew.core.watch import Watch
 from wavecrew.core.way_home import Rest
 from wavecrew.errors import GitError, StoreError
 from wavecrew.models import events as ev
-from wavecrew.models.agent_report import Judgement
+from wavecrew.models.agent_report import AgentReport, Judgement
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.sessions import INTERRUPTED
 
 _SWEEP_AGAIN_SECONDS: Final = 1.0
 
@@ -144,7 +145,8 @@ class Crew:
     def _listen_to(self, folder: Path) -> None:
         found = self._state.phase_states[name := self._phase_of[folder]]
         since = self._ledger.clock() if found.started_at is None else found.started_at
-        self._watch.open(folder, name, self._jobs.agents.get(found.agent), since)
+        earlier = AgentReport(session=found.resumed, session_usage=found.session_usage) if found.resumed else None
+        self._watch.open(folder, name, self._jobs.agents.get(found.agent), since, earlier)
 
     # -- attempts in worktrees
 
@@ -215,10 +217,16 @@ class Crew:
                 self._send(folder, self._bring_home(self._home, folder, None if good else event))
                 continue
             with contextlib.suppress(OSError):  # a disk that refuses will say so again at the next start
-                self._care.after_end(folder, event)
+                self._care.after_end(folder, event, may_go_on=self._may_go_on(event))
             del self._phase_of[folder]
             ends.append(event)
         self._ledger.stage(*ends)  # at once, because each call copies the state
+
+    def _may_go_on(self, ended: ev.AttemptEnded) -> bool:
+        """Whether the next attempt can go on in the session of one that was interrupted."""
+        found = self._state.phase_states[ended.phase]
+        interrupted = ended.outcome is Outcome.STOPPED and ended.cause in INTERRUPTED
+        return interrupted and bool(found.session) and self._jobs.resumes(found.agent)
 
     def _unless_broken(self, ended: ev.AttemptEnded) -> ev.AttemptEnded:
         """The fence: a success under a lock that somebody has broken meanwhile is none."""

@@ -81,7 +81,7 @@ class Engine:
         self._store = store
         self._jobs = jobs
         self._policy = policy
-        care = care or Care(jobs.keys, policy.claims)
+        self._care = care = care or Care(jobs.keys, policy.claims)
         self._judge = Judge(jobs.workspace, retry, strict=care.policy is AuditPolicy.FAIL)
         self._locks = LockQueue(jobs.run, store, registry, retry)
         self._ledger = Ledger(jobs.run, store, self._locks, observe=observe, clock=clock)
@@ -339,7 +339,10 @@ class Engine:
         desk = self._home.desk(name, state.attempts + 1, slot) if self._home else Desk(self._jobs.workspace, slot)
         inputs = self._inputs(self.state, phase)
         agent = self._policy.agent_for(self.state, name, self._clock()) or ""
-        return self._jobs.prepare(self.state.graph, phase, state.attempts + 1, state.detail, desk, inputs, agent)
+        session = self._care.session_for(self.state, self._store.folder, name, agent, inputs)
+        number, graph = state.attempts + 1, self.state.graph
+        session = session if self._jobs.resumes(agent) else ""
+        return self._jobs.prepare(graph, phase, number, state.detail, desk, inputs, agent, session)
 
     # -- wishes of people
 

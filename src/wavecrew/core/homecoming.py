@@ -55,6 +55,9 @@ class Homecoming:
     def desk(self, phase: str, attempt: int, slot: int) -> Desk:
         """Where the next attempt of a phase will work: on top of everything that was merged so far."""
         place = self._way.has.worktrees.place(phase, attempt)
+        with contextlib.suppress(GitError):  # it is said in a prompt, and nothing else rests on it
+            earlier = self._way.has.worktrees.earlier_branch(phase, attempt, self._merges.tip)
+            return Desk(place.workspace, slot, self._merges.tip, place.branch, earlier)
         return Desk(place.workspace, slot, self._merges.tip, place.branch)
 
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -67,6 +67,8 @@ class Desk:
     slot: int = 1
     base: str = ""
     branch: str = ""
+    earlier_branch: str = ""
+    """The branch that holds what an earlier attempt left, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Prepared:
     desk: Desk
     inputs: Mapping[str, str] = field(default_factory=dict)
     """A digest of each thing that its work rests on, by name."""
+    session: str = ""
+    """The session of the attempt before, if it goes on in that."""
 
     def started(self, now: float, fence: int, state_folder: Path) -> AttemptStarted:
         """The event that tells of its start; `now` is in seconds since 1970."""
@@ -96,6 +100,7 @@ class Prepared:
             base=self.desk.base,
             branch=self.desk.branch,
             inputs=self.inputs,
+            session=self.session,
         )
 
 
@@ -158,6 +163,10 @@ class JobMaker:
         able = other not in ("", own) and other in self.agents and not self.agents[other].problem(phase, self.command)
         return (own, other) if able else (own,)
 
+    def resumes(self, agent: str) -> bool:
+        """Whether an agent can go on with a session of an earlier attempt."""
+        return bool(getattr(getattr(self.agents.get(agent), "capabilities", None), "resume", "") == "yes")
+
     def _problem(self, phase: PhaseInfo) -> str:
         name = self.agent_of(phase)
         if name not in self.agents:
@@ -177,8 +186,10 @@ class JobMaker:
         desk: Desk | None = None,
         inputs: Mapping[str, str] = MappingProxyType({}),
         agent: str = "",
+        session: str = "",
     ) -> Prepared:
-        """Everything about one attempt of a phase, by its own agent or by `agent`. Nothing is written or started."""
+        """Everything about one attempt of a phase, by its own agent or by `agent`, in a new session or in `session`.
+        Nothing is written or started."""
         name = agent or self.agent_of(phase)
         folder = self.folder(phase.id, attempt)
         desk = desk or Desk(self.workspace)
@@ -192,6 +203,8 @@ class JobMaker:
             prompt_by_file=self.prompt_by_file,
             produced={other: graph.nodes[other].outputs for other in graph.dependencies(phase.id)},
             previous_failure=previous_failure,
+            earlier_branch=desk.earlier_branch,
+            session=session,
             model=self.model,
             template=self.prompt_template,
             files=str(files_folder(folder)),
@@ -216,7 +229,7 @@ class JobMaker:
         timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
         job = self._job(phase.id, attempt, desk, folder, steps, more, timeout)
         job = replace(job, files=invocation.files)
-        return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs)
+        return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs, session)
 
     def folder(self, phase: str, attempt: int) -> Path:
         """Where an attempt keeps its log, its job and its result."""

@@ -25,8 +25,10 @@ from wavecrew.core.resource_keys import is_temporary
 from wavecrew.models.resources import Claim, Resource, ResourceKind, literal_prefix, meets
 
 LIMIT_BYTES: Final = 64 * 1024 * 1024
-_COPIES: Final = "before"
-_INDEX: Final = "before.json"
+BEFORE: Final = "before"
+"""Copies of the files as an attempt found them."""
+ASIDE: Final = "aside"
+"""Copies of the files as an attempt that was interrupted left them."""
 _LEFT: Final = "left.json"
 _SKIPPED_FOLDERS: Final = frozenset({".git", ".wavecrew"})
 
@@ -39,7 +41,7 @@ class _Covered:
     folders: set[str] = field(default_factory=set)
 
 
-def keep(workspace: Path, folder: Path, claims: Iterable[Claim]) -> bool:
+def keep(workspace: Path, folder: Path, claims: Iterable[Claim], copies: str = BEFORE) -> bool:
     """Copy what the exclusive claims cover into the attempt folder. Tells whether it did.
 
     Raises OSError when the disk refuses the copies.
@@ -52,25 +54,31 @@ def keep(workspace: Path, folder: Path, claims: Iterable[Claim]) -> bool:
             return False
         for name, file in sizes.items():
             if stat.S_ISREG(file.st_mode) or stat.S_ISLNK(file.st_mode):  # a pipe or a socket has nothing to copy
-                copy = folder / _COPIES / name
+                copy = folder / copies / name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(workspace / name, copy, follow_symlinks=False)
     except (PermissionError, FileNotFoundError):
-        forget(folder)
+        _forget(folder, copies)
         return False
     # the index comes last: without it the copies do not count
     index = {"files": sorted(found.files), "folders": sorted(found.folders)}
-    _write(folder / _INDEX, index)
+    _write(_index(folder, copies), index)
     return True
 
 
-def put_back(workspace: Path, folder: Path, claims: Iterable[Claim]) -> tuple[str, ...] | None:
-    """Make what the claims cover as it was. Gives the files that it touched, or None when there are no copies.
+def has(folder: Path, copies: str) -> bool:
+    """Whether there are such copies, whole."""
+    return _index(folder, copies).exists()
+
+
+def put_back(workspace: Path, folder: Path, claims: Iterable[Claim], copies: str = BEFORE) -> tuple[str, ...] | None:
+    """Make what the claims cover as it was when the copies were made. Gives the files that it touched, or None when
+    there are no copies.
 
     Doing it twice is the same as once, and doing it half and then again, too. Raises OSError when the disk refuses;
     what could be put back is in its place then.
     """
-    before = _read(folder / _INDEX)
+    before = _read(_index(folder, copies))
     if before is None:
         return None
     files, folders = set(before["files"]), set(before["folders"])
@@ -87,7 +95,7 @@ def put_back(workspace: Path, folder: Path, claims: Iterable[Claim]) -> tuple[st
             (workspace / name).mkdir(parents=True, exist_ok=True)
     for name in sorted(files):
         try:
-            touched += [name] * _replace(workspace, folder / _COPIES / name, name)
+            touched += [name] * _replace(workspace, folder / copies / name, name)
         except OSError as error:
             refused = refused or error
     if refused is not None:
@@ -114,11 +122,11 @@ def hand_on(last: Path, folder: Path) -> bool:
     From then on they are those of the next attempt, so that whoever is killed while putting them back is followed
     by somebody who does it again.
     """
-    if not (last / _INDEX).exists():
+    if not has(last, BEFORE):
         return False
     with contextlib.suppress(FileNotFoundError):  # there were no files to copy
-        (last / _COPIES).replace(folder / _COPIES)
-    (last / _INDEX).replace(folder / _INDEX)
+        (last / BEFORE).replace(folder / BEFORE)
+    _index(last, BEFORE).replace(_index(folder, BEFORE))
     return True
 
 
@@ -136,8 +144,17 @@ def is_as_left(workspace: Path, folder: Path, claims: Iterable[Claim]) -> bool:
 
 def forget(folder: Path) -> None:
     """The copies are not needed any more."""
-    (folder / _INDEX).unlink(missing_ok=True)
-    shutil.rmtree(folder / _COPIES, ignore_errors=True)
+    for copies in (BEFORE, ASIDE):
+        _forget(folder, copies)
+
+
+def _forget(folder: Path, copies: str) -> None:
+    _index(folder, copies).unlink(missing_ok=True)
+    shutil.rmtree(folder / copies, ignore_errors=True)
+
+
+def _index(folder: Path, copies: str) -> Path:
+    return folder / f"{copies}.json"
 
 
 def _signature(workspace: Path, claims: Iterable[Claim]) -> dict[str, list[int]]:

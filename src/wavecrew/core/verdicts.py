@@ -100,6 +100,9 @@ class Judge:
         if told.ending in _FIXES:
             detail = f"{told.detail}; {_FIXES[told.ending].format(agent=agent)}"
             return replace(self.end(state, name, now, Outcome.FAILED, Cause.AGENT, detail, code), retry_at=None)
+        if told.ending is Ending.NO_SESSION:  # once: the next attempt has no session to go on in
+            detail = f"{agent} could not go on in its session: {told.detail}"
+            return self.end(state, name, now, Outcome.STOPPED, Cause.SESSION, detail, code)
         if told.ending is Ending.UNREACHABLE and before is not None and before.times >= MAX_UNREACHABLE:
             detail = f"its model could not be reached {before.times + 1} times in a row: {told.detail}"
             return replace(self.end(state, name, now, Outcome.FAILED, Cause.AGENT, detail, code), retry_at=None)
@@ -203,6 +206,9 @@ def reported(state: ExecutionState, name: str, report: AgentReport, now: float) 
             cached_tokens=report.usage.cached,
             cost_usd=report.cost_usd,
             tool_calls=report.tool_calls,
+            session_input_tokens=report.session_usage.input,
+            session_output_tokens=report.session_usage.output,
+            session_cached_tokens=report.session_usage.cached,
         ),
     )
 

@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -68,6 +68,7 @@ class Told:
 class _Watched:
     phase: str
     agent: TellingAgent | None
+    earlier: AgentReport | None
     reader: StreamReader | None
     lines: AgentLines
     heard: float
@@ -89,12 +90,13 @@ class Watch:
         self._open: dict[Path, _Watched] = {}
         self._looked = float("-inf")
 
-    def open(self, folder: Path, phase: str, agent: object, since: float) -> None:
-        """Watch an attempt that was started `since` then, or has been found."""
+    def open(self, folder: Path, phase: str, agent: object, since: float, earlier: AgentReport | None = None) -> None:
+        """Watch an attempt that was started `since` then, or has been found. `earlier` is what was told of the session
+        in which it goes on, if it does."""
         telling = agent if isinstance(agent, TellingAgent) else None
-        reader = telling.reader() if telling is not None else None
+        reader = telling.reader(earlier) if telling is not None else None
         lines = AgentLines(steps_of(folder), reader.feed if reader is not None else None)
-        self._open[folder] = _Watched(phase, telling, reader, lines, since)
+        self._open[folder] = _Watched(phase, telling, earlier, reader, lines, since)
 
     def drop(self, folder: Path) -> None:
         """Watch it no longer. What was left for views goes, and what a coordinator that was killed had half written."""
@@ -237,7 +239,10 @@ class Watch:
         if result is None or result.step < last or (result.step == last and result.cause == "start"):
             return Told(report)
         code = result.code if result.step == last else 0
-        return Told(report, judge(report, code, one.agent.exit_meanings))
+        judged = judge(report, code, one.agent.exit_meanings)
+        if judged.ending is Ending.FAILED and one.earlier is not None and report.session != one.earlier.session:
+            judged = replace(judged, ending=Ending.NO_SESSION)  # it failed before it had taken the session up
+        return Told(report, judged)
 
     # -- for views
 

@@ -26,6 +26,7 @@ from wavecrew.core.worktree_state import Listed, holds_work, is_ancestor, listed
 from wavecrew.errors import GitError
 
 BRANCHES: Final = "refs/heads/"
+_LOOK_BACK: Final = 5
 _FILLING: Final = "wavecrew fills it"
 _REMOVING: Final = "wavecrew removes it"
 _UNFINISHED: Final = (_FILLING, _REMOVING, "initializing")  # the last is git's own, while it makes one
@@ -89,6 +90,16 @@ class Worktrees:
         folder = self._root / self._run / f"{slug}-{attempt}"
         branch = f"wavecrew/{self._run}/{slug}/{attempt}"
         return Place(self._run, phase, attempt, branch, folder, folder / self._prefix)
+
+    def earlier_branch(self, phase: str, attempt: int, within: str) -> str:
+        """The branch of the latest attempt before this one that holds what is not in the commit `within`; empty for
+        none. Raises GitError."""
+        for number in range(attempt - 1, max(0, attempt - 1 - _LOOK_BACK), -1):
+            place = self.place(phase, number)
+            tip = tip_of(self._git, place.ref)
+            if tip and not is_ancestor(self._git, tip, within):
+                return place.branch
+        return ""
 
     # -- opening ------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ class Ending(StrEnum):
     """Its model cannot be reached, or has trouble of its own."""
     LOGGED_OUT = "logged_out"
     WRONG_MODEL = "wrong_model"
+    NO_SESSION = "no_session"
+    """It does not know the session any more in which it should have gone on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,18 @@ class Usage:
     output: int | None = None
     cached: int | None = None
 
+    def or_else(self, known: Usage) -> Usage:
+        """With another count in the place of what is not known."""
+        return Usage(
+            known.input if self.input is None else self.input,
+            known.output if self.output is None else self.output,
+            known.cached if self.cached is None else self.cached,
+        )
+
+    def plus(self, more: Usage) -> Usage:
+        """The sum with what is known of another count."""
+        return Usage(_sum(self.input, more.input), _sum(self.output, more.output), _sum(self.cached, more.cached))
+
     def since(self, earlier: Usage) -> Usage:
         """What came on top of an earlier count. What is not known on both sides is not known."""
         return Usage(
@@ -45,6 +59,10 @@ class Usage:
             _difference(self.output, earlier.output),
             _difference(self.cached, earlier.cached),
         )
+
+
+def _sum(known: int | None, more: int | None) -> int | None:
+    return known if more is None else more + (known or 0)
 
 
 def _difference(now: int | None, before: int | None) -> int | None:

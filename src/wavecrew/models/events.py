@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from wavecrew.models.agent_events import AccountClosed as AccountClosed
+from wavecrew.models.agent_events import AgentReported as AgentReported
+from wavecrew.models.agent_events import AgentSilence as AgentSilence
+from wavecrew.models.agent_events import BudgetReached as BudgetReached
+from wavecrew.models.agent_events import WriteJudged as WriteJudged
 from wavecrew.models.outcomes import Cause as Cause
 from wavecrew.models.outcomes import Outcome as Outcome
 from wavecrew.models.parallel_execution import PhaseInfo
@@ -99,6 +104,8 @@ class AttemptStarted:
     """The branch that holds its work until that is merged, and after a failure."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """A digest of each thing that its work rests on."""
+    session: str = ""
+    """The session of the attempt before, if its agent goes on in that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +173,8 @@ class MergeRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """An attempt is over, its locks are free. `detail` is for people, one line; it is tried again at `retry_at`, if set."""
+    """An attempt is over, and its locks are free. `detail` is one line for people; it is tried again at `retry_at`, if
+    that is set."""
 
     at: float
     phase: str
@@ -232,71 +240,6 @@ class RunContinued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentReported:
-    """What the stream of an agent told of its work. None is unknown, and never zero."""
-
-    at: float
-    phase: str
-    attempt: int
-    session: str = ""
-    """By which the same conversation can be taken up."""
-    model: str = ""
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    """How many of the input tokens were read from a cache."""
-    cost_usd: float | None = None
-    tool_calls: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSilence:
-    """Nothing was heard of an agent `since` then, and `words` is the last that it said; None: it is heard again."""
-
-    at: float
-    phase: str
-    attempt: int
-    since: float | None
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteJudged:
-    """An agent asked before a write, and was refused (`reason`), had to wait, or got locks that it had not declared."""
-
-    at: float
-    phase: str
-    attempt: int
-    tool: str
-    paths: tuple[str, ...]
-    allowed: bool
-    claimed: tuple[str, ...] = ()
-    waited: float = 0.0
-    holder: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountClosed:
-    """An account is used up: nothing new starts on it until a moment in time. It opens by itself then."""
-
-    at: float
-    account: str
-    until: float
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetReached:
-    """What the run may cost is spent; nothing new starts. `budget` is as the user wrote it."""
-
-    at: float
-    budget: str
-    cost_usd: float
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalAsked:
     """Somebody has to agree before a gate opens: `wave 2`, or `phase ID`."""
 
@@ -326,7 +269,8 @@ class GateRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForbiddenChange:
-    """What no agent may change was changed: configuration or hooks of the repository, or the plan. Nothing starts now."""
+    """What no agent may change was changed: configuration or hooks of the repository, or the plan. Nothing starts after
+    it."""
 
     at: float
     what: tuple[str, ...]

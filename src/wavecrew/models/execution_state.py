@@ -18,7 +18,7 @@ from wavecrew.models.accounts import Closure, closed, worked
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
-from wavecrew.models.phase_state import AFRESH, AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 from wavecrew.models.run_state import ExecutionState
 from wavecrew.models.usage import Spent
@@ -228,21 +228,7 @@ class _Fold:
             raise IllegalTransitionError(f"phase {event.phase}: attempt {event.attempt} after {state.attempts}")
         starts = self.changes.setdefault("wave_starts", dict(self.base.wave_starts))
         starts.setdefault(self.graph.wave_of[event.phase], event.at)
-        self._set(
-            event.phase,
-            PhaseStatus.IN_PROGRESS,
-            event.at,
-            attempts=event.attempt,
-            agent=event.agent,
-            fence=event.fence,
-            log=event.log,
-            slot=event.slot,
-            inputs=event.inputs,
-            base=event.base,
-            branch=event.branch,
-            started_at=event.at,
-            **AFRESH,
-        )
+        self._set(event.phase, PhaseStatus.IN_PROGRESS, event.at, **state.begun(event))
 
     def _bring_home(self, event: ev.WorkSealed | ev.MergeProposed | ev.MergeRefused) -> None:
         state = self._require_attempt(event, event.phase, event.attempt)
@@ -263,8 +249,7 @@ class _Fold:
             used = (event.input_tokens, event.output_tokens, event.cost_usd)
             spent: Spent = self.changes.get("spent", self.base.spent)
             self.changes["spent"] = spent.plus(*used)
-            session = event.session or state.session
-            state = replace(state, session=session, spent=state.spent.plus(*used), reported=event.attempt)
+            state = state.heard(event)
         else:
             state = replace(state, silent_since=event.since, last_words=event.words)
         self.phases[event.phase] = state

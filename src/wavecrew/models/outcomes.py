@@ -7,6 +7,7 @@ What it does not know: events, and what follows from an end.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Outcome(StrEnum):
@@ -49,3 +50,9 @@ class Cause(StrEnum):
     """The account of the agent is used up for now; that is nobody's failure."""
     SILENCE = "silence"
     """Nothing was heard of its agent for too long, and it was ended for that."""
+    SESSION = "session"
+    """Its agent does not know the session any more in which it should have gone on."""
+
+
+FREE_CAUSES: Final = frozenset({Cause.QUOTA, Cause.SILENCE, Cause.SESSION})
+"""Why a stopped attempt is made again by itself, without costing a retry."""

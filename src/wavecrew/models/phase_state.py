@@ -7,14 +7,17 @@ What it does not know: how they change (`execution_state` folds events into them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from wavecrew.errors import InvalidValueError
-from wavecrew.models.events import Cause
+from wavecrew.models.agent_report import Usage
+from wavecrew.models.events import AgentReported, AttemptStarted, Cause
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.usage import Spent
+
+NOTHING_USED: Final = Usage(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,15 @@ class Merge:
 
     onto: str
     commit: str
+
+
+_AFRESH: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
+    **dict.fromkeys(("changed", "claimed", "undeclared"), ()),
+    **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
+    "unattended": 0.0,
+}
+"""What an attempt that starts leaves behind of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +104,11 @@ class PhaseState:
     undeclared: tuple[str, ...] = ()
     """Files that it may have changed without a claim in its latest attempt."""
     session: str = ""
-    """By which the conversation of its latest agent can be taken up."""
+    """By which the conversation of its latest attempt can be taken up."""
+    session_usage: Usage = NOTHING_USED
+    """What that session had used in all when it was last told; the next attempt in it is measured from here."""
+    resumed: str = ""
+    """The session of an earlier attempt in which its latest one goes on; empty if that began afresh."""
     spent: Spent = field(default_factory=Spent)
     """What the agents of all its attempts have used."""
     reported: int = 0
@@ -111,19 +127,37 @@ class PhaseState:
         """All that is said of it beside its status, by name."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "status"}
 
+    def begun(self, event: AttemptStarted) -> dict[str, Any]:
+        """What an attempt that starts makes of it, by name."""
+        told = ("agent", "fence", "log", "slot", "inputs", "base", "branch", "session")
+        return {
+            **_AFRESH,
+            **{name: getattr(event, name) for name in told},
+            "attempts": event.attempt,
+            "started_at": event.at,
+            "resumed": event.session,
+            "session_usage": self.session_usage if event.session else NOTHING_USED,
+        }
+
+    def heard(self, event: AgentReported) -> Self:
+        """With what the agent of its latest attempt told. Where it does not tell what its whole session has used, that
+        is what was known of it and what is known of this attempt; the next one in it may tell more."""
+        session = event.session or self.session
+        before = self.session_usage if self.session in ("", session) else NOTHING_USED
+        whole = Usage(event.session_input_tokens, event.session_output_tokens, event.session_cached_tokens)
+        own = Usage(event.input_tokens, event.output_tokens, event.cached_tokens)
+        return replace(
+            self,
+            session=session,
+            session_usage=whole.or_else(before.plus(own)),
+            spent=self.spent.plus(event.input_tokens, event.output_tokens, event.cost_usd),
+            reported=event.attempt,
+        )
+
     @property
     def satisfied(self) -> bool:
         """Whether dependents may go on."""
         return self.status is PhaseStatus.COMPLETED or self.waiver is not None
-
-
-AFRESH: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
-    **dict.fromkeys(("changed", "claimed", "undeclared"), ()),
-    **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
-    "unattended": 0.0,
-}
-"""What an attempt that starts leaves behind of the one before."""
 
 
 class AgentStatus(StrEnum):

@@ -24,7 +24,7 @@ from wavecrew.views.terminal_text import clean, one_line
 MOST_OUTPUT: Final = 8_000
 """How many characters `system-out` of a phase has, at most."""
 _NOT_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\ufdd0-\ufdef]")
-_ERRORS: Final = frozenset({Cause.LOST, Cause.START, Cause.GIT, Cause.LOCK, Cause.QUOTA, Cause.SILENCE})
+_ERRORS: Final = frozenset({Cause.LOST, Cause.START, Cause.GIT, Cause.LOCK, Cause.QUOTA, Cause.SILENCE, Cause.SESSION})
 """What is no verdict on the work: the phase could not be carried out at all."""
 
 

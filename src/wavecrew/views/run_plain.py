@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wavecrew.models import events as ev
 from wavecrew.models.accounts import Closure
-from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
+from wavecrew.models.outcomes import FREE_CAUSES
 from wavecrew.views.run_forecast import WaveRules, held_by_wave
 from wavecrew.views.run_history import History
 from wavecrew.views.run_next import (
@@ -35,6 +36,8 @@ TAIL_LINES = 20
 _TAILS = 10
 _KEPT_LINES = 10
 _WIDTH = 80
+_SESSION = 8
+"""As many characters of a session as tell it from others; `explain` shows all."""
 _NOBODY = PhaseState()
 """Stands for a phase that has left the plan since."""
 
@@ -148,7 +151,8 @@ def _attempt_words(event: Event, state: ExecutionState) -> tuple[str, str] | Non
         case ev.AttemptStarted():
             default = state.settings.get("agent", event.agent)
             other = "" if event.agent == default else f" agent={_value(event.agent)}"
-            return "start", f"{label_in(state, event.phase)} attempt={event.attempt}{other}"
+            on = f" session={_value(event.session[:_SESSION])}" if event.session else ""
+            return "start", f"{label_in(state, event.phase)} attempt={event.attempt}{other}{on}"
         case ev.AttemptAdopted():
             return "adopt", f"{label_in(state, event.phase)} attempt={event.attempt}"
         case ev.AttemptCancelled():
@@ -168,7 +172,7 @@ def _ending(event: ev.AttemptEnded, state: ExecutionState) -> tuple[str, str]:
     if event.outcome is Outcome.SUCCEEDED:
         files = f" files={len(event.outputs)}" if event.outputs else ""
         return "pass", head + files + (f" commit={one_line(event.commit[:7])}" if event.commit else "")
-    if event.outcome is Outcome.STOPPED and event.cause in (Cause.QUOTA, Cause.SILENCE):
+    if event.outcome is Outcome.STOPPED and event.cause in FREE_CAUSES:
         opens = f" next in={seconds(event.retry_at - event.at)}" if event.retry_at is not None else ""
         return "stop", f"{head}{opens} costs no retry: {one_line(event.detail)}"
     if event.outcome is Outcome.STOPPED:

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 from wavecrew.models import events as ev
 from wavecrew.models.accounts import Closure
-from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
+from wavecrew.models.outcomes import FREE_CAUSES
 from wavecrew.views.run_forecast import pacing_words
 from wavecrew.views.run_next import forbidden_words, needed_words
 from wavecrew.views.run_words import UNKNOWN, label, label_in, listed, reason_of, seconds, short, wrapped
@@ -140,7 +141,7 @@ class Region:
         if event.outcome is Outcome.SUCCEEDED:
             files = f"{len(event.outputs)} file{'' if len(event.outputs) == 1 else 's'}" if event.outputs else ""
             return self.line("✓", "passed", name, lasted + files, "good")
-        if event.outcome is Outcome.STOPPED and event.cause in (Cause.QUOTA, Cause.SILENCE):
+        if event.outcome is Outcome.STOPPED and event.cause in FREE_CAUSES:
             return self.line("↻", "stopped", name, f"{lasted}{why}; costs no retry", "wait")
         if event.outcome is Outcome.STOPPED:
             return self.line("-", "stopped", name, f"{lasted}starts again when the run goes on", "quiet")

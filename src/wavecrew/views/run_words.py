@@ -62,6 +62,7 @@ _PLAIN: Final = {
     Cause.AGENT: "its agent says that it did not succeed",
     Cause.QUOTA: "the account of its agent is used up",
     Cause.SILENCE: "nothing was heard of its agent",
+    Cause.SESSION: "its agent does not know its session any more",
 }
 
 

@@ -13,8 +13,9 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from wavecrew.models.accounts import Closure
-from wavecrew.models.events import Cause, Outcome
+from wavecrew.models.events import Outcome
 from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.outcomes import FREE_CAUSES
 from wavecrew.models.usage import Spent
 from wavecrew.views.phase_rows import (
     AT_WORK,
@@ -220,7 +221,7 @@ def _retries(rows: Iterable[PhaseRow], history: History | None) -> int:
     free = (
         attempt.number < made.get(attempt.phase, 0)
         for attempt in (history.attempts if history is not None else ())
-        if attempt.outcome is Outcome.STOPPED and attempt.cause in (Cause.QUOTA, Cause.SILENCE)
+        if attempt.outcome is Outcome.STOPPED and attempt.cause in FREE_CAUSES
     )
     return sum(max(0, number - 1) for number in made.values()) - sum(free)
 
