@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shlex
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wavecrew.agents.asking import asking_line
 from wavecrew.agents.claude import ClaudeAgent
 from wavecrew.agents.codex import CodexAgent
 from wavecrew.agents.gemini import GeminiAgent
@@ -516,7 +516,7 @@ def test_the_gate_of_claude() -> None:
     (entry,) = settings["hooks"]["PreToolUse"]
     assert entry["matcher"] == "*"
     assert entry["hooks"] == [
-        {"type": "command", "command": f"{shlex.join(HOOK)} || exit 2", "timeout": 8, "onFailure": "block"}
+        {"type": "command", "command": asking_line(HOOK, 7.2), "timeout": 8, "onFailure": "block"}
     ]
 
 
@@ -529,7 +529,7 @@ def test_the_gate_of_codex_is_trusted_and_nothing_else_is() -> None:
             name, _, text = value.partition("=")
             settings[name] = tomllib.loads(f"x = {text}")["x"]
     (entry,) = settings["hooks.PreToolUse"]
-    command = f"{shlex.join(HOOK)} || exit 2"
+    command = asking_line(HOOK, 7.2)
     assert entry == {"matcher": ".*", "hooks": [{"type": "command", "command": command, "timeout": 8}]}
     ((key, state),) = settings["hooks.state"].items()
     assert key == "/<session-flags>/config.toml:pre_tool_use:0:0"
@@ -578,7 +578,7 @@ def test_the_gate_of_gemini_lies_beside_the_work() -> None:
     (entry,) = settings["hooks"]["BeforeTool"]
     assert entry["matcher"] == ".*"
     assert entry["hooks"][0]["timeout"] == 7200
-    assert entry["hooks"][0]["command"] == f"{shlex.join(HOOK)} || exit 2"
+    assert entry["hooks"][0]["command"] == asking_line(HOOK, 7.2)
     assert "hooks" not in json.loads(CASES["gemini"].prepare().files["gemini-settings.json"])
     assert made.environment["GEMINI_CLI_NO_RELAUNCH"] == "true"
 

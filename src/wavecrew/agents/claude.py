@@ -7,12 +7,12 @@ What it does not know: whether the program is installed, and what became of the 
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from math import ceil
 from types import MappingProxyType
 from typing import Final
 
+from wavecrew.agents.asking import asking_line
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, one_line, plus, whole
 from wavecrew.models.agent_programs import Capabilities
@@ -96,7 +96,7 @@ def _gate(context: AttemptContext) -> str:
     otherwise switch all hooks off; hooks of theirs stay."""
     hook = {
         "type": "command",
-        "command": f"{shlex.join(context.hook)} || exit 2",
+        "command": asking_line(context.hook, context.hook_timeout),
         "timeout": ceil(context.hook_timeout),
         "onFailure": "block",
     }

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from math import ceil
 from types import MappingProxyType
 from typing import Final
 
+from wavecrew.agents.asking import asking_line
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, event_in
 from wavecrew.models.agent_programs import Capabilities
@@ -110,7 +110,7 @@ def gate_settings(context: AttemptContext) -> list[str]:
     """
     if not context.hook:
         return []
-    command, timeout = f"{shlex.join(context.hook)} || exit 2", ceil(context.hook_timeout)
+    command, timeout = asking_line(context.hook, context.hook_timeout), ceil(context.hook_timeout)
     handler = {"async": False, "command": command, "timeout": timeout, "type": "command"}
     identity = {"event_name": "pre_tool_use", "hooks": [handler], "matcher": _MATCHER}
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -9,12 +9,12 @@ files.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from math import ceil
 from types import MappingProxyType
 from typing import Final
 
+from wavecrew.agents.asking import asking_line
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, one_line
 from wavecrew.models.agent_programs import Capabilities
@@ -104,7 +104,7 @@ def _settings(context: AttemptContext) -> dict[str, object]:
         hook = {
             "type": "command",
             "name": "wavecrew",
-            "command": f"{shlex.join(context.hook)} || exit 2",
+            "command": asking_line(context.hook, context.hook_timeout),
             "timeout": ceil(context.hook_timeout * 1000),  # milliseconds
         }
         settings["hooksConfig"] = {"enabled": True, "notifications": False}
