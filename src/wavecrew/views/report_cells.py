@@ -137,9 +137,8 @@ def table(
     box = "scroll tall" if tall else "scroll"
     yield f'<div class="{box}" tabindex="0" role="region" aria-label="{text(label)}">'
     yield f'<table class="{classes}"><thead><tr>'
-    yield "".join(
-        f"<th scope=col{_class('n' if title.endswith('#') else '')}>{title.removesuffix('#')}</th>" for title in head
-    )
+    kinds = {"#": "n", "~": "b"}
+    yield "".join(f"<th scope=col{_class(kinds.get(title[-1:], ''))}>{title.rstrip('#~')}</th>" for title in head)
     yield "</tr></thead><tbody>"
     for first, *rest in rows:
         yield f"<tr><th scope=row>{first}</th>{''.join(map(_cell, rest))}</tr>"

@@ -16,7 +16,7 @@ from wavecrew.views.findings import ANNOTATIONS, github
 from wavecrew.views.report_compare import Comparison
 from wavecrew.views.report_facts import PhaseFacts, Report
 from wavecrew.views.report_markdown import ROOM, markdown_of
-from wavecrew.views.report_words import name_of, proof_words, short
+from wavecrew.views.report_words import blocked, name_of, proof_words, short
 from wavecrew.views.summary import Standing
 
 _COMMAND: Final = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
@@ -53,8 +53,8 @@ def _findings(report: Report) -> Iterator[Diagnostic]:
         if one.row.undeclared:
             paths = ", ".join(one.row.undeclared[:6])
             yield _finding(report, one, Severity.WARNING, "undeclared writes", f"may have changed: {paths}")
-    for one in report.of(Standing.BLOCKED):
-        yield _finding(report, one, Severity.WARNING, "blocked", one.row.reason)
+    for number, reason, which in blocked(report):
+        yield Diagnostic("blocked", Severity.WARNING, short(f"{number} {reason}: {which}"))
     for one in report.of(Standing.SKIPPED):
         yield _finding(report, one, Severity.INFO, "waived", one.row.reason)
 

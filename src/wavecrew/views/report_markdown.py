@@ -15,6 +15,7 @@ from wavecrew.views.report_compare import Comparison, Pair, Side
 from wavecrew.views.report_facts import PhaseFacts, Report
 from wavecrew.views.report_graph import mermaid_of
 from wavecrew.views.report_words import (
+    blocked,
     cost_of,
     lost_words,
     more_attempts,
@@ -112,10 +113,7 @@ class _Page:
             f"{code(name_of(report, one.row.id))} **failed**: {code(one.row.reason)}"
             for one in report.of(Standing.FAILED)
         ]
-        found += [
-            f"{code(name_of(report, one.row.id))} is blocked by {code(' '.join(one.row.blocked_by[:8]))}"
-            for one in report.of(Standing.BLOCKED)
-        ]
+        found += [f"{number} {code(reason)}: {code(which, 400)}" for number, reason, which in blocked(report)]
         found += [f"an output is gone: {code(path)}" for path in report.summary.missing]
         found += [f"not in the result: {code(name_of(report, name))}" for name in report.summary.unproven]
         found += [f"**changed although nobody may**: {code(path)}" for path in report.summary.forbidden]

@@ -8,6 +8,7 @@ What it does not know: the page around them, its style, and how time is drawn.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from wavecrew.models.proof import Lack
 from wavecrew.views.report_bars import part, shares_bar
@@ -18,6 +19,7 @@ from wavecrew.views.report_faster import Change, Option
 from wavecrew.views.report_waits import FOR_PEOPLE, WaitKind
 from wavecrew.views.report_words import (
     KINDS,
+    blocked,
     cost_of,
     holders,
     lost_words,
@@ -41,7 +43,7 @@ from wavecrew.views.run_words import moment, seconds
 from wavecrew.views.summary import Standing
 from wavecrew.views.words import counted
 
-_CARDS = 40
+_CARDS: Final = 40
 
 
 def attention(report: Report) -> Iterator[str]:
@@ -55,10 +57,7 @@ def attention(report: Report) -> Iterator[str]:
     facts += [f"waits for approval: {name(gate)}" for gate in summary.needs_you]
     facts += [f"its agent is silent: {name(name_of(report, row.id))}" for row in summary.silent]
     facts += [f"the budget of {name(summary.budget_reached)} is spent"] if summary.budget_reached else []
-    facts += [
-        f"{name(name_of(report, one.row.id))} is blocked by {name(', '.join(one.row.blocked_by[:6]) or one.row.reason)}"
-        for one in report.of(Standing.BLOCKED)[:_CARDS]
-    ]
+    facts += [f"{number} {name(reason)}: {name(which)}" for number, reason, which in blocked(report)[:_CARDS]]
     yield from _list(facts)
     if summary.status.value != "succeeded":
         commands = [line.removeprefix("next:").strip() for line in next_lines(summary)]

@@ -15,7 +15,7 @@ from wavecrew.views.report_facts import AttemptFacts, Report
 from wavecrew.views.report_faster import Change, Option
 from wavecrew.views.report_waits import Stretch, WaitKind
 from wavecrew.views.run_pacing import PacingStep, Waited
-from wavecrew.views.run_words import UNKNOWN, label_in, listed, reason_of, seconds
+from wavecrew.views.run_words import UNKNOWN, label_in, reason_of, seconds
 from wavecrew.views.summary import Standing
 from wavecrew.views.terminal_text import cut, one_line
 from wavecrew.views.usage_words import cost_words, money, token_words, tokens
@@ -23,6 +23,7 @@ from wavecrew.views.words import counted
 
 LONGEST: Final = 240
 """Columns that foreign words take in a report, at most; reasons may be as long as a log."""
+_NAMED: Final = 8
 SIGNS: Final = {
     Standing.PASSED: "✓",
     Standing.KEPT: "✓",
@@ -228,6 +229,23 @@ def tokens_or_unknown(amount: int | None) -> str:
     return UNKNOWN if amount is None else tokens(amount)
 
 
-def blocked_words(names: tuple[str, ...]) -> str:
-    """Ids that hold something up."""
-    return listed(names, 12)
+# -- what is blocked --------------------------------------------------------------------------------------------
+
+
+def blocked(report: Report) -> list[tuple[str, str, str]]:
+    """Phases that can never start, those together that the same keeps from it: how many, why, and which."""
+    behind: dict[str, list[str]] = {}
+    for one in report.of(Standing.BLOCKED):
+        behind.setdefault(short(one.row.reason) or "blocked", []).append(one.row.id)
+    return [
+        (
+            counted(len(names), "phase"),
+            reason,
+            ", ".join(name_of(report, name) for name in names[:_NAMED]) + _more(names),
+        )
+        for reason, names in behind.items()
+    ]
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
