@@ -171,7 +171,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"author": "Ann"}, "author must be like Name <mail@host>, or none, not 'Ann'"),
     ({"author": "Ann <a b>"}, "author must be like Name <mail@host>, or none, not 'Ann <a b>'"),
     ({"author": "Ann\n<a@b>"}, "author must be like Name <mail@host>, or none, not 'Ann\\n<a@b>'"),
-    ({"ui": None}, "ui must be one of auto, live, plain, jsonl, none, not None"),
+    ({"ui": None}, "ui must be one of auto, tui, live, plain, jsonl, none, not None"),
     ({"command_prompt": "argument"}, "command_prompt must be one of stdin, file, not 'argument'"),
     ({"plan": ""}, "plan must be a path, not ''"),
     ({"plan": " plan"}, "plan must be a path, not ' plan'"),

@@ -23,10 +23,26 @@ if TYPE_CHECKING:
 
 RUN_ID_VARIABLE: Final = "WAVECREW_RUN_ID"
 _PATIENCE_SECONDS: Final = 30.0
+_WITH_VALUE: Final = ("-C", "--config", "--color")
+"""Options that may stand before the verb, each with a word of its own."""
 
 
 def detach(prepared: PreparedRun) -> int:
-    """Start the background coordinator. Raises PreflightError, with what it said, when it does not come up."""
+    """Start the background coordinator and say so. Raises PreflightError, with what it said, when it does not come
+    up."""
+    pid = start_in_background(prepared)
+    if pid is None:
+        echo(f"run {prepared.run} has ended already")
+        echo("next: wavecrew status")
+    else:
+        echo(f"run {prepared.run} goes on in the background (pid {pid})")
+        echo("next: wavecrew status --watch · wavecrew cancel")
+    return ExitCode.OK
+
+
+def start_in_background(prepared: PreparedRun) -> int | None:
+    """Start the background coordinator. Gives its pid, or None if it has ended already. Raises PreflightError, with
+    what it said, when it does not come up."""
     from wavecrew.api.history import run_is_alive
 
     state = prepared.workspace.folder / STATE_FOLDER
@@ -48,19 +64,19 @@ def detach(prepared: PreparedRun) -> int:
         time.sleep(0.02)
     left = () if prepared.request.attended else (ExitCode.NEEDS_HUMAN,)  # for approval, with nobody to wait for
     if child.poll() in (ExitCode.OK, ExitCode.PHASE_FAILED, ExitCode.UNPROVEN, *left):
-        echo(f"run {prepared.run} has ended already")
-        echo("next: wavecrew status")
-        return ExitCode.OK
+        return None
     if child.poll() is not None:
         raise PreflightError(f"the run ended at once: {last_lines(log, 5)}", fix=f"see {log}")
-    echo(f"run {prepared.run} goes on in the background (pid {child.pid})")
-    echo("next: wavecrew status --watch · wavecrew cancel")
-    return ExitCode.OK
+    return child.pid
 
 
 def _in_the_foreground(words: list[str], *, attended: bool) -> list[str]:
     """The same command line without the wish for the background, with what a process without a terminal needs."""
     end = words.index("--") if "--" in words else len(words)
     options = [word for word in words[:end] if word != "--detach"]
+    for place, word in enumerate(options):  # `resume` is a `run` that has shown first what it takes up
+        if word in ("run", "resume") and options[max(0, place - 1)] not in _WITH_VALUE:
+            options[place] = "run"
+            break
     options += ["--wait-for-approval"] if attended else []  # any terminal can give it
     return [*options, "--ui", "plain", "--no-input", *words[end:]]

@@ -72,8 +72,11 @@ def run(
         found, only, start, until, force, attended=attended, include_dirty=include_dirty, agreed=yes or dry_run
     )
     prepared = prepare_run(workspace, request)
+    in_board = prepared.config.ui == "tui" and not (detach or dry_run)
+    if in_board:
+        _require_terminal()
     if into:
-        _require_landing(prepared, into, detach=detach)
+        _require_landing(prepared, into, alone="--detach" if detach else "--ui tui" if in_board else "")
     if not prepared.taken_up and not settings.quiet:
         told = [f"[{one.code}]: {one.message}" for one in found.diagnostics if one.severity is Severity.WARNING]
         for text in (*told, *(f": {one}" for one in (*prepared.ground.warnings, *prepared.budget_warnings))):
@@ -94,13 +97,21 @@ def run(
     return _land(prepared.run, into) if into and code == ExitCode.OK else code
 
 
-def _require_landing(prepared: PreparedRun, into: str, *, detach: bool) -> None:
-    """What would keep the result from its branch is told before hours of work, and not after them."""
+def _require_terminal() -> None:
+    """What would keep the board from this terminal is told before anything starts."""
+    from wavecrew.cli.ui_commands import require_terminal
+
+    require_terminal()
+
+
+def _require_landing(prepared: PreparedRun, into: str, *, alone: str) -> None:
+    """What would keep the result from its branch is told before hours of work, and not after them. `alone` is the flag
+    that lets the run go on without this process."""
     from wavecrew.api.results import require_landing
 
-    if detach:
+    if alone:
         raise UsageError(
-            "--into and --detach do not go together: nobody would be here at the end to land the result",
+            f"--into and {alone} do not go together: nobody would be here at the end to land the result",
             fix=f"leave out --into, and later: wavecrew status --wait; wavecrew land --into {into}",
         )
     require_landing(prepared.workspace.folder, prepared.state.isolation, into)
@@ -137,6 +148,8 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
         echo(resumption_text(prepared.state, prepared.events, fates), err=_for_programs(prepared, settings))
     if prepared.nothing_to_do:
         return ExitCode.OK
+    if prepared.config.ui == "tui":
+        _require_terminal()
     require_consent(prepared, settings, yes=yes)
     return execute(prepared, settings)
 
@@ -150,6 +163,10 @@ def _workspace_and_plan(settings: Globals, plan: str | None, flags: dict[str, An
 
 def execute(prepared: PreparedRun, settings: Globals) -> int:
     """Carry a prepared run out under the view that fits the terminal. Gives the exit code."""
+    if prepared.config.ui == "tui":
+        from wavecrew.cli.ui_commands import run_under_board
+
+        return run_under_board(prepared, settings)
     from wavecrew.cli.screens import screen_for
 
     jsonl = prepared.config.ui == "auto" and _for_programs(prepared, settings)

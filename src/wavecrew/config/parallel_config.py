@@ -132,7 +132,7 @@ class ParallelExecutionConfig(BaseModel):
     ceiling: Literal["auto", "on", "off"] = Field(default="auto", description="Whether the kernel keeps agents from writing outside of their work, their own folders and the one for temporary files; on refuses to run where it cannot, auto says so and goes on.")
     put_back: Switch = Field(default=True, description="Whether an attempt that is repeated starts from the claimed files as they were before the failed one.")
     env: Names = Field(default=(), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))
-    ui: Literal["auto", "live", "plain", "jsonl", "none"] = Field(default="auto", description="How progress is shown; auto is live on a terminal and plain elsewhere.")
+    ui: Literal["auto", "tui", "live", "plain", "jsonl", "none"] = Field(default="auto", description="How progress is shown; auto is live on a terminal and plain elsewhere. tui fills the terminal, and the run goes on without it.")
     log_limit_bytes: Bytes = Field(default=None, description="Largest log of one attempt, in bytes; beyond it head and tail are kept. none sets no limit.")
     # fmt: on
 

@@ -1,0 +1,65 @@
+"""The application that shows the board in a terminal.
+
+What it does: sets up textual without anything that could surprise: no mouse unless it is wanted, so that the terminal's
+own selection works; no palette, no animation; ends in good order when it is told to.
+What it does not know: what is on the board.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import App
+
+from wavecrew.tui.board import Board
+from wavecrew.tui.commands import environment
+from wavecrew.tui.deeds import Deeds
+from wavecrew.tui.palette import THEMES
+from wavecrew.tui.source import RunSource
+
+
+class BoardApp(App[None]):
+    """One run in one terminal. `theme_name` is one of `palette.THEMES`; `encoding` is what the terminal can show."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { background: $background; color: $foreground; }
+    Rows { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; background: $background;
+           scrollbar-background: $background; scrollbar-background-hover: $background;
+           scrollbar-background-active: $background; scrollbar-color: $panel; overflow-x: hidden; }
+    .ascii Rows { scrollbar-size-vertical: 0; }
+    """
+    INLINE_PADDING: ClassVar[int] = 0
+
+    def __init__(
+        self, source: RunSource, *, theme_name: str, encoding: str = "utf-8", prefix: Sequence[str] = ()
+    ) -> None:
+        no_color = os.environ.pop("NO_COLOR", None)  # our theme without colours is it; textual would make them grey
+        super().__init__()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.source = source
+        self.encoding = encoding
+        self.animation_level = "none"
+        self.theme = theme_name
+        self._deeds = Deeds(source, environment(no_color), prefix)
+
+    def on_mount(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        board = Board(self.source, self._deeds)
+        board.set_class(not _has_blocks(self.encoding), "ascii")
+        self.push_screen(board)
+
+
+def _has_blocks(encoding: str) -> bool:
+    """Whether what textual draws bars with can be written."""
+    try:
+        "▁▇".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

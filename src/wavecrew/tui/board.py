@@ -1,0 +1,385 @@
+"""The board: a run that fills a terminal, and its keys.
+
+What it does: lays out head, plan, phase and lists for any size, draws state changes at once and totals at every
+interval, and leads each key to what it means. Leaving it changes nothing: the run is somebody else's process.
+What it does not know: how a line is written (`views.board_*`), and how a command is carried out (`deeds`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from wavecrew.tui.deeds import Deeds
+from wavecrew.tui.dialogs import Page, Words
+from wavecrew.tui.full_log import COPY_LIMIT, FullLog
+from wavecrew.tui.list_pane import ListPane
+from wavecrew.tui.palette import DARK, LIGHT, PLAIN
+from wavecrew.tui.phase_pane import PhasePane
+from wavecrew.tui.rows import Rows
+from wavecrew.tui.source import RunSource
+from wavecrew.views.board_actions import Action, actions
+from wavecrew.views.board_graph import graph_lines
+from wavecrew.views.board_keys import TAB_KEYS, Pane, footer, help_lines
+from wavecrew.views.board_parts import Line, Piece, plain
+from wavecrew.views.board_plan import alarm_words, chosen_rows, head_line, plan_lines
+from wavecrew.views.phase_rows import PhaseRow
+from wavecrew.views.run_words import label
+from wavecrew.views.summary import AT_WORK, Standing
+from wavecrew.views.terminal_text import cut
+
+_LOOK_SECONDS: Final = 0.2
+"""How often it is asked whether anything was recorded, or printed by the agent that is shown."""
+_SAID_LOOKS: Final = 40
+_THEMES: Final = (DARK, LIGHT, PLAIN)
+
+
+class Board(Screen[None]):
+    """The main screen. `ascii_only` leaves out what such a terminal cannot draw."""
+
+    DEFAULT_CSS = """
+    Board #head, Board #plan-title, Board #foot { height: 1; }
+    Board #alarm { height: 1; display: none; }
+    Board.alarmed #alarm { display: block; }
+    Board #top { height: 1fr; }
+    Board #left { width: 45%; min-width: 34; max-width: 78; }
+    Board #phase { width: 1fr; margin: 0 0 0 1; }
+    Board #lists { height: 34%; min-height: 6; max-height: 24; }
+    Board.zoom-plan #phase, Board.zoom-plan #lists { display: none; }
+    Board.zoom-plan #left { width: 100%; max-width: 100%; }
+    Board.zoom-phase #left, Board.zoom-phase #lists { display: none; }
+    Board.zoom-phase #phase { margin: 0; }
+    Board.zoom-lists #top { display: none; }
+    Board.zoom-lists #lists { height: 1fr; max-height: 100%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(int(pane)), f"pane({int(pane)})") for pane in Pane),
+        *(Binding(key, f"tab('{key}')") for key in TAB_KEYS),
+        *(Binding(key, f"act('{key}')") for key in ("r", "R", "s", "x", "a", "A", "G", "space")),
+        Binding("tab", "next_pane(1)", priority=True),
+        Binding("shift+tab", "next_pane(-1)", priority=True),
+        Binding("enter", "open"),
+        Binding("escape", "back"),
+        Binding("left_square_bracket", "attempt(-1)"),
+        Binding("right_square_bracket", "attempt(1)"),
+        Binding("slash", "find"),
+        Binding("colon", "command"),
+        Binding("question_mark", "help"),
+        Binding("g", "graph"),
+        Binding("z", "zoom"),
+        Binding("F", "full_log"),
+        Binding("o", "pager"),
+        Binding("v", "plain"),
+        Binding("y", "copy"),
+        Binding("T", "theme"),
+        Binding("q", "leave"),
+        Binding("Q", "ask_stop"),
+        Binding("ctrl+c", "ask_stop", priority=True),
+    ]
+
+    def __init__(self, source: RunSource, deeds: Deeds) -> None:
+        super().__init__()
+        self.source = source
+        self.deeds = deeds
+        self.words = ""
+        """Which phases the plan shows; empty for all."""
+        self._rows: list[PhaseRow] = []
+        self._said: tuple[str, str] = ("", "")
+        self._said_left = 0
+
+    def compose(self) -> ComposeResult:
+        yield Rows(id="head", bar=True)
+        yield Rows(id="alarm")
+        with Horizontal(id="top"):
+            with Vertical(id="left"):
+                yield Rows(id="plan-title", bar=True)
+                yield Rows(id="plan", choosing=True)
+            yield PhasePane(self.source, id="phase")
+        yield ListPane(self.source, id="lists")
+        yield Rows(id="foot")
+
+    def on_mount(self) -> None:
+        for name in ("#head", "#alarm", "#plan-title", "#foot"):
+            self.query_one(name, Rows).can_focus = False
+        self.phase_pane.choose(self._first())
+        self.plan.focus()
+        self.set_interval(_LOOK_SECONDS, self._look)
+        self.set_interval(self.source.interval, self._tick)
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.draw)
+
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self.draw)
+
+    # -- its parts
+
+    @property
+    def plan(self) -> Rows:
+        """The rows of the plan."""
+        return self.query_one("#plan", Rows)
+
+    @property
+    def phase_pane(self) -> PhasePane:
+        """The pane of the chosen phase."""
+        return self.query_one(PhasePane)
+
+    @property
+    def lists(self) -> ListPane:
+        """The lower pane."""
+        return self.query_one(ListPane)
+
+    @property
+    def pane(self) -> Pane:
+        """The pane that has the keys."""
+        if self.phase_pane.body.has_focus:
+            return Pane.PHASE
+        return self.lists.pane if self.lists.rows.has_focus else Pane.PLAN
+
+    @property
+    def row(self) -> PhaseRow | None:
+        """The chosen phase."""
+        return self.source.summary.by_id.get(self.phase_pane.phase)
+
+    def _first(self) -> str:
+        """The phase that is most likely looked for."""
+        summary = self.source.summary
+        found = (*summary.silent, *summary.of(*AT_WORK), *summary.of(Standing.FAILED), *summary.rows)
+        return found[0].id if found else ""
+
+    def valid(self) -> tuple[Action, ...]:
+        """What can be done now."""
+        gate = self.lists.about.gate if self.pane is Pane.NEEDS_YOU else ""
+        return actions(self.source.summary, self.row, gate)
+
+    # -- time
+
+    def _look(self) -> None:
+        if not self.is_current:
+            return
+        if self.source.look():
+            self.draw()
+        else:
+            self.phase_pane.draw_log()
+        if self._said_left:
+            self._said_left -= 1
+            if not self._said_left:
+                self._foot()
+
+    def _tick(self) -> None:
+        if self.is_current:
+            self.source.tick()
+            self.draw()
+
+    # -- drawing
+
+    def draw(self) -> None:
+        """Everything, for this moment."""
+        if not self.is_mounted:
+            return
+        summary = self.source.summary
+        self.query_one("#head", Rows).show([(Piece(" "), *head_line(summary, self.size.width - 2))])
+        alarm = self.source.trouble or alarm_words(summary)
+        self.set_class(bool(alarm), "alarmed")
+        self.query_one("#alarm", Rows).show([plain(cut(f" ! {alarm}", self.size.width), "mark")])
+        self._draw_plan()
+        self.phase_pane.draw(self.row)
+        self.lists.draw()
+        self._foot()
+
+    def _draw_plan(self) -> None:
+        self._rows = list(chosen_rows(self.source.summary, self.words))
+        place = next((n for n, row in enumerate(self._rows) if row.id == self.phase_pane.phase), None)
+        if place is None and self._rows:
+            place = min(self.plan.place, len(self._rows) - 1)
+            self.phase_pane.choose(self._rows[place].id)
+        width = self.plan.room - (1 if self.plan.show_vertical_scrollbar else 0)
+        self.plan.show(plan_lines(self.source.summary, self._rows, width), place)
+        words = f"only: {self.words}" if self.words else f"{len(self._rows)} phases, {self._waves()} waves"
+        title: Line = (Piece(" 1 ", "key"), Piece("Plan  ", "head"), Piece(words, "wait" if self.words else ""))
+        self.query_one("#plan-title", Rows).show([title])
+
+    def _waves(self) -> int:
+        return max((row.wave for row in self.source.summary.rows), default=0)
+
+    def _foot(self) -> None:
+        words, style = self._said
+        line: Line = footer(self.valid(), self.pane, self.size.width)
+        if self._said_left:
+            line = plain(cut(words, self.size.width), style)
+        self.query_one("#foot", Rows).show([line])
+
+    def say(self, words: str, style: str = "good") -> None:
+        """A sentence at the foot, for some seconds."""
+        self._said, self._said_left = (words, style), _SAID_LOOKS
+        self._foot()
+
+    # -- moving
+
+    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+        if event.rows is self.plan and event.place < len(self._rows):
+            self._choose(self._rows[event.place].id)
+        elif self.lists.about.phase:
+            self._choose(self.lists.about.phase)
+        else:
+            self._foot()
+
+    def _choose(self, phase: str) -> None:
+        self.phase_pane.choose(phase)
+        self._draw_plan()
+        self.phase_pane.draw(self.row)
+        self._foot()
+
+    def on_descendant_focus(self) -> None:
+        self._foot()
+
+    def action_pane(self, number: int) -> None:
+        """One of the six panes."""
+        pane = Pane(number)
+        self._unzoom()
+        if pane is Pane.PLAN:
+            self.plan.focus()
+        elif pane is Pane.PHASE:
+            self.phase_pane.body.focus()
+        else:
+            self.lists.turn(pane)
+            self.lists.rows.focus()
+        self.call_after_refresh(self.draw)
+
+    def action_next_pane(self, by: int) -> None:
+        """The next pane, in the order of their numbers."""
+        self.action_pane((int(self.pane) - 1 + by) % len(Pane) + 1)
+
+    def action_tab(self, key: str) -> None:
+        """What the pane of the phase shows."""
+        self.phase_pane.turn(TAB_KEYS[key])
+        self.phase_pane.body.focus()
+        self.phase_pane.draw(self.row)
+        self._foot()
+
+    def action_attempt(self, by: int) -> None:
+        """An earlier attempt, or a later one."""
+        self.phase_pane.step(by)
+        self.phase_pane.draw(self.row)
+
+    def action_open(self) -> None:
+        """What enter means for the chosen line."""
+        about = self.lists.about
+        match self.pane:
+            case Pane.LOCKS if about.lock:
+                self.deeds.show(self, ["locks", "why", about.lock])
+            case Pane.NEEDS_YOU if about.gate:
+                self.action_act("a")
+            case Pane.PLAN | Pane.TIMELINE | Pane.NEEDS_YOU if self.row is not None:
+                self._unzoom()
+                self.action_tab("l")
+
+    def action_back(self) -> None:
+        """Out of a filter, the large pane, a pane."""
+        if self.phase_pane.words or self.words or self.lists.words:
+            self.phase_pane.words = self.words = self.lists.words = ""
+        elif not self._unzoom():
+            self.plan.focus()
+        self._said_left = 0
+        self.draw()
+
+    def action_zoom(self) -> None:
+        """The pane that has the keys alone, and back."""
+        name = {Pane.PLAN: "zoom-plan", Pane.PHASE: "zoom-phase"}.get(self.pane, "zoom-lists")
+        if not self._unzoom():
+            self.add_class(name)
+        self.call_after_refresh(self.draw)
+
+    def _unzoom(self) -> bool:
+        zoomed = [name for name in ("zoom-plan", "zoom-phase", "zoom-lists") if self.has_class(name)]
+        self.remove_class(*zoomed)
+        if zoomed:
+            self.call_after_refresh(self.draw)
+        return bool(zoomed)
+
+    # -- looking
+
+    def action_find(self) -> None:
+        """Show only what has some words in it."""
+        pane = self.pane
+        target: Board | PhasePane | ListPane = self
+        if pane is not Pane.PLAN:
+            target = self.phase_pane if pane is Pane.PHASE else self.lists
+        before = target.words
+
+        def changed(words: str) -> None:
+            target.words = words.strip()
+            self.draw()
+
+        self.app.push_screen(
+            Words("show only what has these words in it", before, changed=changed),
+            lambda found: changed(before if found is None else found),
+        )
+
+    def action_help(self) -> None:
+        """All keys."""
+        self.app.push_screen(Page("keys", lambda width: list(help_lines(width))))
+
+    def action_graph(self) -> None:
+        """What needs what."""
+        source, chosen = self.source, self.phase_pane.phase
+        self.app.push_screen(
+            Page("what needs what", lambda width: graph_lines(source.summary, source.state.graph, chosen, width))
+        )
+
+    def action_full_log(self) -> None:
+        """The log over the whole screen."""
+        attempt, row = self.phase_pane.attempt, self.row
+        if attempt is None or row is None or self.phase_pane.log_rows is None:
+            self.say("it has not been started yet, so it has no log", "wait")
+            return
+        title = f"{label(row.id, row.name)} attempt {attempt.number}"
+        self.app.push_screen(FullLog(self.phase_pane.log_rows, title, self.action_pager))
+
+    def action_theme(self) -> None:
+        """The next theme."""
+        place = _THEMES.index(self.app.theme) if self.app.theme in _THEMES else 0
+        self.app.theme = _THEMES[(place + 1) % len(_THEMES)]
+        self.draw()
+
+    # -- doing
+
+    def action_act(self, key: str) -> None:
+        """An action, if it fits where things stand."""
+        found = next((one for one in self.valid() if one.key == key), None)
+        if found is None:
+            self.say(f"{key} does nothing here now", "wait")
+            return
+        self.deeds.do(self, found)
+
+    def action_ask_stop(self) -> None:
+        """Stop the run, or leave it at work."""
+        self.deeds.ask_stop(self)
+
+    def action_leave(self) -> None:
+        """Out; the run goes on."""
+        self.app.exit()
+
+    def action_command(self) -> None:
+        """Any command."""
+        self.deeds.ask_command(self)
+
+    def action_copy(self) -> None:
+        """The command behind an action, or what is shown."""
+        row, attempt = self.row, self.phase_pane.attempt
+        self.deeds.ask_copy(self, row, attempt.number if attempt else 0, self.phase_pane.shown_text[-COPY_LIMIT:])
+
+    def action_pager(self) -> None:
+        """The log in a pager."""
+        attempt, row = self.phase_pane.attempt, self.row
+        if attempt is not None and row is not None:
+            self.deeds.pager(self, row, attempt.number)
+
+    def action_plain(self) -> None:
+        """Plain lines instead of the board, for a while."""
+        self.deeds.plain_lines(self)

@@ -1,0 +1,139 @@
+"""What the board shows, read from the store of a workspace.
+
+What it does: follows the events of one run; tells cheaply whether anything was recorded since the last look, and gives
+the summary, the history and the locks of this moment. It writes nothing.
+What it does not know: screens, keys, and the coordinator: it reads what that has recorded, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from wavecrew.api.history import open_run, progress_of, run_is_alive
+from wavecrew.core.resource_manager import LockRegistry
+from wavecrew.core.store import Store
+from wavecrew.errors import WavecrewError
+from wavecrew.models.events import Event
+from wavecrew.models.execution_state import ExecutionState, evolve
+from wavecrew.views.lock_text import Broken, Held, Wait, lock_table
+from wavecrew.views.phase_rows import Progress
+from wavecrew.views.report_waits import Stretch, stretches
+from wavecrew.views.run_history import Attempt, History
+from wavecrew.views.run_plain import PlainView
+from wavecrew.views.summary import Summary, summarize
+
+_INTERVAL: Final = "monitoring_update_interval"
+
+
+class RunSource:
+    """One run of a workspace, as it is now. Raises NotFoundError and StoreError when it is opened, and never later:
+    what cannot be read any more is told by `trouble`, and the last that was known stays."""
+
+    def __init__(self, store: Store, workspace: Path, reference: str = "latest") -> None:
+        self.store = store
+        self.workspace = workspace
+        self.trouble = ""
+        self._registry = LockRegistry(store, workspace)
+        self._version = self._data_version()
+        opened = open_run(store, reference)
+        self.run = opened.row.id
+        self.events: list[Event] = list(opened.events)
+        self.state: ExecutionState = opened.state
+        self.alive = opened.alive
+        self.history = History(opened.events)
+        self._plain = PlainView()
+        self.event_lines: list[str] = self._plain.event(opened.events, self.state)
+        self._waits: Sequence[Stretch] | None = None
+        self._progress: Progress = opened.progress()
+        self._summary: Summary | None = None
+
+    @property
+    def interval(self) -> float:
+        """How often totals are to be drawn, in seconds."""
+        found = self.state.settings.get(_INTERVAL)
+        return min(60.0, max(0.2, float(found))) if isinstance(found, int | float) else 2.0
+
+    @property
+    def summary(self) -> Summary:
+        """The run as it was at the last look."""
+        if self._summary is None:
+            self._summary = summarize(
+                self.state, time.time(), alive=self.alive, progress=self._progress, history=self.history
+            )
+        return self._summary
+
+    @property
+    def waits(self) -> Sequence[Stretch]:
+        """Who waited for what, and does."""
+        if self._waits is None:
+            self._waits = stretches(self.events, self.history)
+        return self._waits
+
+    def look(self) -> bool:
+        """Take in what was recorded since the last look; tells whether there was anything. Costs microseconds if not:
+        the database says by itself whether another process has written to it."""
+        try:
+            version = self._data_version()
+            if version == self._version:
+                return False
+            news = [event for _, event in self.store.events(self.run, after=len(self.events))]
+            self._version, self.trouble = version, ""
+            if news:
+                self._take(news)
+            return bool(news)
+        except (WavecrewError, OSError) as error:
+            self._tell(error)
+            return False
+
+    def tick(self) -> None:
+        """A new moment: times, the steps at work, and whether somebody is in charge."""
+        self._summary = None
+        self.look()
+        try:
+            self.alive = run_is_alive(self.store.folder, self.run)
+            self._progress = progress_of(self.store.folder, self.state)
+        except (WavecrewError, OSError) as error:
+            self._tell(error)
+
+    def _take(self, news: list[Event]) -> None:
+        self.state = evolve(self.state, *news)
+        self.events += news
+        self.history.add(news)
+        self.event_lines += self._plain.event(news, self.state)
+        self._waits = None
+        self.alive = run_is_alive(self.store.folder, self.run)
+        self._progress = progress_of(self.store.folder, self.state)
+        self._summary = None
+
+    def attempts(self, phase: str) -> list[Attempt]:
+        """The attempts of a phase, in order."""
+        return [one for one in self.history.attempts if one.phase == phase]
+
+    # -- locks
+
+    def locks(self, width: int) -> tuple[list[tuple[str, str]], list[str], int]:
+        """The locks as lines of text, for each line the resource and the number of its lock (empty if it is about
+        none), and how many wait."""
+        try:
+            found = self._registry.picture()
+        except (WavecrewError, OSError) as error:
+            self._tell(error)
+            return [], ["the locks cannot be read"], 0
+        held = [Held(lock, owner.word, owner.reason) for lock, owner in found.held]
+        waits = [Wait(one.resource, one.label, one.holder, one.since, owner.word) for one, owner in found.waiting]
+        broken = [Broken(one.fence, one.label, one.at, one.by, one.reason) for one in found.broken]
+        text = lock_table(held, waits, time.time(), broken=broken, width=width)
+        rows = [(one.lock.resource_path, str(one.lock.fence)) for one in held]
+        return ([("", ""), *rows] if rows else [], text.split("\n"), len(waits))
+
+    # -- reading
+
+    def _data_version(self) -> int:
+        """A number that changes when another process has written to the database."""
+        return int(self.store.query("PRAGMA data_version")[0][0])
+
+    def _tell(self, error: Exception) -> None:
+        self.trouble = getattr(error, "reason", "") or str(error)
