@@ -37,6 +37,7 @@ _COMMANDS = {
     "reject": ("control", "Refuse what waits for approval."),
     "status": ("look", "Show where a run stands."),
     "ui": ("ui", "Watch a run in a board that fills the terminal, and act on it."),
+    "web": ("web", "Show a run on a web page, live."),
     "logs": ("look", "Show what the agent of a phase printed."),
     "report": ("report", "Show where the time of a run went, in any of nine formats."),
     "runs": ("look", "List runs, or show one."),

@@ -11,6 +11,7 @@ import click
 
 from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
 from wavecrew.cli.setting_flags import with_settings
+from wavecrew.cli.web_commands import CommandWithPage, page_beside, require_page, with_page
 from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SHOWN_PROMPT = 12
 _PROMPT = "          | "
 
 
-@click.command(context_settings={"max_content_width": 100})
+@click.command(cls=CommandWithPage, context_settings={"max_content_width": 100})
 @click.argument("plan", required=False)
 @click.option("--only", multiple=True, metavar="PHASE", help="Run only this phase (an id, a name or a pattern).")
 @click.option("--from", "start", multiple=True, metavar="PHASE", help="Run this phase and what depends on it.")
@@ -37,6 +38,7 @@ _PROMPT = "          | "
 @click.option("--yes", is_flag=True, help="Agree to the commands that the plan would run.")
 @click.option("--detach", is_flag=True, help="Go on in the background; look with `wavecrew status`.")
 @click.option("--wait-for-approval", is_flag=True, help="Wait for it even if nobody can be asked here.")
+@with_page
 @with_settings
 @with_globals
 @pass_globals
@@ -54,6 +56,8 @@ def run(
     yes: bool,
     detach: bool,
     wait_for_approval: bool,
+    web: int | None,
+    keep_web: bool,
     **flags: Any,
 ) -> int:
     """Run PLAN with agents in parallel.
@@ -72,6 +76,7 @@ def run(
         found, only, start, until, force, attended=attended, include_dirty=include_dirty, agreed=yes or dry_run
     )
     prepared = prepare_run(workspace, request)
+    require_page(web, keep=keep_web, detach=detach)
     in_board = prepared.config.ui == "tui" and not (detach or dry_run)
     if in_board:
         _require_terminal()
@@ -93,7 +98,8 @@ def run(
         from wavecrew.cli.detach import detach as into_background
 
         return into_background(prepared)
-    code = execute(prepared, settings)
+    with page_beside(prepared, web, keep=keep_web):
+        code = execute(prepared, settings)
     return _land(prepared.run, into) if into and code == ExitCode.OK else code
 
 
