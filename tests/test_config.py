@@ -69,6 +69,10 @@ FURTHER = {
     "env": (),
     "ui": "auto",
     "log_limit_bytes": None,
+    "notify": (),
+    "notify_command": (),
+    "notify_webhook": None,
+    "notify_headers": (),
 }
 
 
@@ -168,6 +172,35 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"teardown": ["a 'b"]}, 'teardown must be a list of command lines, not ["a \'b"]'),
     ({"gate_commands": ["\t"]}, "gate_commands must be a list of command lines, not ['\\t']"),
     ({"gate_commands": ["x", "a\0"]}, "gate_commands must be a list of command lines, not ['x', 'a\\x00']"),
+    (
+        {"notify": ["mail"]},
+        "notify must be a list of terminal, bell, command and webhook, not ['mail']",
+    ),
+    ({"notify": "bell"}, "notify must be a list of terminal, bell, command and webhook, not 'bell'"),
+    ({"notify_command": ["\0"]}, "notify_command must be a list of a program and its arguments, not ['\\x00']"),
+    *(
+        (
+            {"notify_webhook": address},
+            "notify_webhook must be an http or https address without user and password, or like $NAME, or none, not "
+            + repr(address),
+        )
+        for address in (
+            "ftp://a/b",
+            "file:///etc/passwd",
+            "https://me:word@host/",
+            "https://host/ x",
+            "https://",
+            "$1",
+            "javascript:alert(1)",
+            "http://host:port/",
+            "http://ho\nst/",
+        )
+    ),
+    ({"notify_headers": ["A: b"]}, "notify_headers must be a list like Authorization=VARIABLE, not ['A: b']"),
+    (
+        {"notify_headers": ["A=Bearer x"]},
+        "notify_headers must be a list like Authorization=VARIABLE, not ['A=Bearer x']",
+    ),
     ({"author": "Ann"}, "author must be like Name <mail@host>, or none, not 'Ann'"),
     ({"author": "Ann <a b>"}, "author must be like Name <mail@host>, or none, not 'Ann <a b>'"),
     ({"author": "Ann\n<a@b>"}, "author must be like Name <mail@host>, or none, not 'Ann\\n<a@b>'"),
@@ -310,6 +343,9 @@ def test_the_schemas_defaults_make_a_file_that_changes_nothing(home: Home) -> No
 _word = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
 _argument = st.text(st.characters(exclude_categories=["C"]), max_size=12)
 _variable_name = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True) | st.just("none")
+_web_address = st.from_regex(
+    r"https?://([a-z][a-z0-9.-]{0,8}|\[[0-9a-f:]{2,9}\])(:[0-9]{1,5})?([/?][!-~]{0,9})?", fullmatch=True
+)
 
 _command_line = st.lists(_argument, min_size=1, max_size=3).map(shlex.join) | st.just("none")
 _person = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>"), min_size=1, max_size=8)
@@ -317,6 +353,9 @@ _person = st.text(st.characters(exclude_categories=["C", "Z"], exclude_character
 _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "author": st.builds("{} <{}>".format, _person, _person),
     "budget": st.builds("{}{}".format, st.integers(1, 999), st.sampled_from(["usd", "tok", " ktok", "Mtok"])),
+    "notify": st.lists(st.sampled_from(["terminal", "bell", "command", "webhook"]), max_size=3).map(tuple),
+    "notify_webhook": _web_address | st.builds("${}".format, _variable_name),
+    "notify_headers": st.lists(st.builds("X-1={}".format, _variable_name), max_size=3).map(tuple),
 }
 
 
@@ -501,6 +540,22 @@ def test_lists_replace_and_never_merge(home: Home) -> None:
     home.write("work/project/wavecrew.toml", 'env = ["C"]\n')
     assert home.load().config.env == ("C",)
     assert home.load(environ={"WAVECREW_ENV": "none"}).config.env == ()
+
+
+def test_news_that_a_project_sends_somewhere_are_told_apart_from_those_of_the_user(home: Home) -> None:
+    all_of_it = 'notify = ["command", "webhook"]\nnotify_command = ["tell", "a b"]\nnotify_webhook = "https://h/x"\n'
+    home.write("settings/wavecrew/wavecrew.toml", all_of_it + 'notify_headers = ["X=TOKEN"]\n')
+    assert home.load().notices_from_project == ()
+    home.write("work/project/wavecrew.toml", 'notify = ["webhook"]\n')
+    assert home.load().notices_from_project == ()
+    home.write("work/project/wavecrew.toml", 'notify_webhook = "https://evil/"\n')
+    assert home.load().notices_from_project == ("to https://evil/ with the variables TOKEN",)
+    home.write("work/project/wavecrew.toml", 'notify_headers = ["X=AWS_SECRET"]\n')
+    assert home.load().notices_from_project == ("to https://h/x with the variables AWS_SECRET",)
+    home.write("work/project/wavecrew.toml", 'notify_headers = []\nnotify_command = ["sh", "-c", "rm x"]\n')
+    assert home.load().notices_from_project == ("to the program sh -c 'rm x'", "to https://h/x")
+    home.write("work/project/wavecrew.toml", all_of_it.replace('"command", "webhook"', '"bell"'))
+    assert home.load().notices_from_project == ()
 
 
 def test_a_flag_of_none_was_not_given_and_short_flags_are_named() -> None:

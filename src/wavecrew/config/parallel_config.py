@@ -33,6 +33,9 @@ from wavecrew.errors import InvalidValueError
 PROMPT_FILE: Final = "{prompt_file}"
 """Stands in `command` for the path of the file that holds the task."""
 
+WEB_ADDRESS: Final = r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?([/?][!-~]*)?$"
+"""An address that messages may be sent to. It names no user and no password."""
+
 _DAY: Final = 86_400
 _WEEK: Final = 7 * _DAY
 
@@ -86,6 +89,9 @@ Names = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-
 
 Amount = Annotated[str, Strict(), AfterValidator(_budget)]
 CommandLines = tuple[Annotated[str, Strict(), AfterValidator(_command_line)], ...]
+Channels = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^(terminal|bell|command|webhook)$")], ...]
+Address = Annotated[str, Strict(), StringConstraints(pattern=WEB_ADDRESS + r"|^\$[A-Za-z_][A-Za-z0-9_]*$")]
+Headers = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9-]+=[A-Za-z_][A-Za-z0-9_]*$")], ...]
 Person = Annotated[str, Strict(), StringConstraints(pattern=r"^[^<>\s]([^<>\r\n\x00]*[^<>\s])? <[^<>\s\x00]+>$")]
 
 
@@ -134,6 +140,10 @@ class ParallelExecutionConfig(BaseModel):
     env: Names = Field(default=(), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))
     ui: Literal["auto", "tui", "live", "plain", "jsonl", "none"] = Field(default="auto", description="How progress is shown; auto is live on a terminal and plain elsewhere. tui fills the terminal, and the run goes on without it.")
     log_limit_bytes: Bytes = Field(default=None, description="Largest log of one attempt, in bytes; beyond it head and tail are kept. none sets no limit.")
+    notify: Channels = Field(default=(), description="Where news worth a person goes: to the terminal as a notification, as a bell, to notify_command, to notify_webhook. See docs/notifications.md.", json_schema_extra=_told(form="a list of terminal, bell, command and webhook"))
+    notify_command: Arguments = Field(default=(), description="Program and arguments that get each message as JSON on standard input.", json_schema_extra=_told(form="a list of a program and its arguments"))
+    notify_webhook: Address | None = Field(default=None, description="Address that each message is posted to as JSON; or the name of an environment variable that holds it, after a dollar sign.", json_schema_extra=_told(form="an http or https address without user and password, or like $NAME"))
+    notify_headers: Headers = Field(default=(), description="Headers for the webhook, each with the name of the environment variable that holds its value; never the value.", json_schema_extra=_told(form="a list like Authorization=VARIABLE"))
     # fmt: on
 
     if not TYPE_CHECKING:  # pragma: no branch -- checkers see the fields; at run time a refusal is put into our words

@@ -82,6 +82,21 @@ class LoadedConfig:
         return (*own, *(line for lines in lists for line in lines))
 
     @property
+    def notices_from_project(self) -> tuple[str, ...]:
+        """To whom news of a run would go because the project says so, so that its user must be asked: a project that
+        names only the address would get the headers of the user, and the other way round."""
+        config = self.config
+        found: list[str] = []
+        if "command" in config.notify and config.notify_command and self.from_project("notify_command"):
+            found.append(f"to the program {shlex.join(config.notify_command)}")
+        from_project = self.from_project("notify_webhook") or self.from_project("notify_headers")
+        if "webhook" in config.notify and config.notify_webhook and from_project:
+            names = [header.partition("=")[2] for header in config.notify_headers]
+            shown = f" with the variables {', '.join(names)}" if names else ""
+            found.append(f"to {config.notify_webhook}{shown}")
+        return tuple(found)
+
+    @property
     def plan_path(self) -> Path:
         """Where the plan is."""
         return self._path("plan")
