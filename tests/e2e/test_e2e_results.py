@@ -246,3 +246,24 @@ def test_a_result_that_is_there_already_is_brought_to_its_branch_all_the_same(re
     assert "nothing to do" in again.out
     assert "landed run" in again.out
     assert repo.box.read("b") == "a\n"
+
+
+def test_what_a_run_takes_along_it_lands_with_too(repo: Repo) -> None:
+    """Uncommitted work that went into the run, and documents and settings that a run may leave uncommitted."""
+    box = repo.box
+    repo.plan(work("a", "cat mine README.md > a", writes=["a"]))
+    box.write("wavecrew.toml", 'plan = "plan.json"\n')
+    repo.commit("the plan")
+    box.write("mine", "mine\n")
+    box.write("README.md", "# Here, and there\n")
+    assert "--include-dirty" in repo.run().err
+    assert repo.run("--include-dirty").code == 0
+    box.plan(work("a", "cat mine README.md > a", writes=["a"], title="Later"))
+    box.write("wavecrew.toml", 'plan = "plan.json" # later\n')
+
+    landed = box.wavecrew("land")
+
+    assert landed.code == 0, landed
+    assert box.read("a") == "mine\n# Here, and there\n"
+    assert repo.git("status", "--porcelain") == " M plan.json\n M wavecrew.toml\n"
+    assert repo.git("show", "HEAD:mine") == "mine\n"

@@ -7,6 +7,8 @@ What it does not know: how work came into the result, and how a proof or a landi
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -56,43 +58,70 @@ def verify(opened: OpenedRun, workspace: Path) -> Proof:
 
 
 def land(
-    store: Store, workspace: Path, reference: str = "latest", *, by: str, into: str = "", partial: bool = False
+    store: Store,
+    workspace: Path,
+    reference: str = "latest",
+    *,
+    by: str,
+    into: str = "",
+    partial: bool = False,
+    exempt: Collection[Path] = (),
 ) -> Landed:
     """Bring the result of a run to a branch of the user: `into`, or the one that is checked out in the workspace. It is
-    moved there or merged, and what is checked out follows. `partial` lands what is merged so far.
+    moved there or merged, and what is checked out follows. `partial` lands what is merged so far. `exempt` are files,
+    such as the configuration, that may stay uncommitted; the documents of the plan always may, as for a run.
 
-    Raises PreflightError for a run that is not proven or not over, GitError when the branch has uncommitted changes or
-    does not merge, NotFoundError for a branch that does not exist; nothing is changed then. Raises UsageError for a
-    run in a shared folder.
+    Raises PreflightError for a run that is not proven or not over, GitError when there are uncommitted changes that are
+    not in the result, or the two do not merge, NotFoundError for a branch that does not exist; nothing is changed then.
+    Raises UsageError for a run in a shared folder.
     """
     while True:
         opened = open_run(store, reference)
         result = result_of(opened, workspace)
         branch = landing_branch(result.git, into)
+        way = _Way(result, branch, (*exempt, *_documents(opened, workspace)))
         if opened.alive:
-            return _land_beside(store, workspace, opened, result, branch, by=by, partial=partial)
+            return _land_beside(store, workspace, opened, way, by=by, partial=partial)
         try:
             lock = CoordinatorLock(store.folder / "runs" / opened.row.id)
             with lock:  # so that nobody else goes on with the run meanwhile
-                return _land_alone(store, opened.row.id, result, branch, by=by, partial=partial)
+                return _land_alone(store, opened.row.id, way, by=by, partial=partial)
         except RunBusyError:
             continue  # somebody took charge in this very moment
 
 
-def _land_alone(store: Store, run: str, result: Integration, branch: str, *, by: str, partial: bool) -> Landed:
+def _documents(opened: OpenedRun, workspace: Path) -> Iterator[Path]:
+    """The files that the plan of a run was read from."""
+    plan, named = workspace / opened.row.plan, Path(opened.state.plan_path)
+    if plan.is_file():
+        yield plan.resolve()
+    for phase in opened.state.graph.nodes.values():
+        file = Path(phase.source.file) if phase.source else named
+        if file != named and file.is_relative_to(named):
+            yield (plan / file.relative_to(named)).resolve()
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """From a result to a branch; `exempt` are files that may stay uncommitted."""
+
+    result: Integration
+    branch: str
+    exempt: tuple[Path, ...]
+
+
+def _land_alone(store: Store, run: str, way: _Way, *, by: str, partial: bool) -> Landed:
     epoch = store.take_charge(run)  # first: where nothing can be recorded, nothing is moved
     opened = open_run(store, run)
-    landed = _move(opened, result, branch, partial=partial)
+    landed = _move(opened, way, partial=partial)
     if _is_news(opened, landed):
-        event = ev.ResultLanded(at=time.time(), by=by, branch=branch, commit=landed.after)
+        event = ev.ResultLanded(at=time.time(), by=by, branch=way.branch, commit=landed.after)
         with store.transaction() as tx:
             store.append(tx, run, [event], epoch=epoch)
     return landed
 
 
-def _land_beside(
-    store: Store, workspace: Path, opened: OpenedRun, result: Integration, branch: str, *, by: str, partial: bool
-) -> Landed:
+def _land_beside(store: Store, workspace: Path, opened: OpenedRun, way: _Way, *, by: str, partial: bool) -> Landed:
     """With a coordinator at work: it goes on meanwhile, and is told what was landed."""
     run = opened.row.id
     if not partial:
@@ -100,7 +129,7 @@ def _land_beside(
             f"run {run} is still at work",
             fix=f"wait for it: wavecrew status --wait; or land what is merged so far: wavecrew land {run} --partial",
         )
-    landed = _move(opened, result, branch, partial=True)
+    landed, branch = _move(opened, way, partial=True), way.branch
     if _is_news(opened, landed):
         wish = Wish(kind=WishKind.LANDED, by=by, branch=branch, commit=landed.after)
         try:
@@ -142,8 +171,8 @@ def landing_branch(git: Git, into: str) -> str:
     return wanted
 
 
-def _move(opened: OpenedRun, result: Integration, branch: str, *, partial: bool) -> Landed:
-    run, git = opened.row.id, result.git
+def _move(opened: OpenedRun, way: _Way, *, partial: bool) -> Landed:
+    run, result, branch, git = opened.row.id, way.result, way.branch, way.result.git
     proof = prove(result, opened.state)
     _require_proven(proof)
     if proof.open and not partial:
@@ -154,7 +183,7 @@ def _move(opened: OpenedRun, result: Integration, branch: str, *, partial: bool)
         )
     before = tip_of(git, BRANCHES + branch)
     message = with_trailers(f"Land the result of run {run}", {RUN: run})
-    after = result.land(BRANCHES + branch, proof.tip, message)
+    after = result.land(BRANCHES + branch, proof.tip, message, start=opened.state.base, exempt=way.exempt)
     news = {phase for _, phase in result.closing_commits(after, before)}
     return Landed(
         run=run,

@@ -92,15 +92,17 @@ def diff(settings: Globals, phase: str, attempt: int | None, run: str, stat: boo
 def land(settings: Globals, run: str, into: str, partial: bool) -> int:
     """Bring the result of RUN to a branch of yours: it is moved there, or merged if it has gone on.
 
-    Where that branch is checked out, its files follow. Nothing is changed, and the exit code is 8, when the run is not
-    proven or not over, when there are uncommitted changes, or when the two do not merge.
+    Where that branch is checked out, its files follow. Uncommitted changes that the run took in with --include-dirty
+    are no obstacle, nor are documents of the plan and the configuration. Nothing is changed, and the exit code is 8,
+    when the run is not proven or not over, when there are other uncommitted changes, or when the two do not merge.
     """
     from wavecrew.api.results import land as land_result
     from wavecrew.api.users import who
     from wavecrew.views.result_text import landed_data, landed_text
 
     with _opened(settings) as (store, folder):
-        landed = land_result(store, folder, run, by=who(), into=into, partial=partial)
+        config = tuple(file.path.resolve() for file in settings.workspace().loaded.files if file.read)
+        landed = land_result(store, folder, run, by=who(), into=into, partial=partial, exempt=config)
     if settings.json:
         echo_json(landed_data(landed))
     else:

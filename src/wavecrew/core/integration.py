@@ -11,13 +11,14 @@ not merge is handed back as a conflict.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from wavecrew.core.commits import Contents, closing_commits, seen_from, with_trailers
 from wavecrew.core.git import Git
+from wavecrew.core.landing import Step, land_files
 from wavecrew.core.sealing import Sealed, Sealer, UnsoundWorkError
 from wavecrew.core.worktree_state import Listed, is_ancestor, listed, private_folder, remove_locks, tip_of
 from wavecrew.core.worktrees import BRANCHES, Place
@@ -58,6 +59,8 @@ class Integration:
     ) -> None:
         self.ref = f"{BRANCHES}wavecrew/{run}/result"
         self._git = git
+        self._run = run
+        self._author = author
         self._sealer = Sealer(git, author)
         prefix = _below(git.root, workspace or git.root)
         self._prefix = "" if prefix in (None, ".") else str(prefix)
@@ -224,12 +227,13 @@ class Integration:
 
     # -- landing ------------------------------------------------------------------------------------------------
 
-    def land(self, branch_ref: str, tip: str, message: str) -> str:
+    def land(self, branch_ref: str, tip: str, message: str, *, start: str = "", exempt: Collection[Path] = ()) -> str:
         """Bring the result to a branch (full name) of the user, with a merge commit if that has gone on, and return its
-        new commit. Where the branch is checked out, its files follow.
+        new commit. Where the branch is checked out, its files follow. `start` is the commit that the result began at:
+        uncommitted work that went into it is lost by nothing. `exempt` are files that may stay uncommitted.
 
-        Raises GitError, and changes nothing, when that place has uncommitted changes, a file stands in the way, or the
-        two do not merge.
+        Raises GitError, and changes nothing, when that place has uncommitted changes that are not in the result, a file
+        stands in the way, or the two do not merge.
         """
         with self._git.writing():
             old = tip_of(self._git, branch_ref)
@@ -242,7 +246,8 @@ class Integration:
             if not places:
                 self._git.run("update-ref", "--no-deref", "-m", "wavecrew: land", branch_ref, new, old)
             else:
-                self._move_with_files(places, new)
+                known = start if start and not is_ancestor(self._git, start, old) else ""
+                self._move_with_files(places, Step(old, new, known), exempt)
             return new
 
     def _joined(self, branch_ref: str, old: str, tip: str, message: str) -> str:
@@ -255,15 +260,21 @@ class Integration:
             )
         return self._sealer.commit(merged, (old, tip), message)
 
-    def _move_with_files(self, places: list[Listed], new: str) -> None:
+    def _move_with_files(self, places: list[Listed], step: Step, exempt: Collection[Path]) -> None:
         if len(places) > 1:
             folders = " and ".join(str(one.folder) for one in places)
             raise GitError(f"the branch is checked out twice: {folders}", fix="switch one of them to another branch")
         folder = places[0].folder
-        if self._git.run("status", "--porcelain", "-z", "--untracked-files=no", cwd=folder).out:
-            raise GitError(f"{folder} has uncommitted changes", fix="commit or stash them, then land again")
-        options = ("--no-squash", "--no-autostash", "--no-stat", "--no-verify-signatures", "--no-overwrite-ignore")
-        self._git.run("merge", "--ff-only", "--quiet", *options, new, cwd=folder)
+        here = folder.resolve() == self._git.root.resolve()
+        sealer, without = (self._sealer, self._state) if here else (Sealer(Git.open(folder), self._author), None)
+        free = [found for path in exempt if (found := _below(folder, path))]
+        land_files(
+            self._git,
+            folder,
+            replace(step, exempt=free),
+            self._run,
+            lambda: sealer.snapshot("What stands where a result lands", [without] if without else []),
+        )
 
 
 def _below(root: Path, folder: Path) -> str | None:
