@@ -1,29 +1,31 @@
 """A workspace whose user has the real agent programs, and no other model than ours.
 
-What it does: finds the programs, makes a home folder in which all four use a stub model, writes plans whose documents
-are scripts for that model, and runs the real command. What is started is ended, by pid.
+What it does: finds the programs, makes a home folder in which all of them use a stub model, writes plans whose
+documents are scripts for that model, and runs the real command. What is started is ended, by pid.
 What it does not know: how wavecrew drives a program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
+import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sandbox
 from repo import Repo
-from sandbox import Outcome, Running, Sandbox
+from sandbox import Outcome, Running, Sandbox, wait_for
 
-from wavecrew.stub_model import PROGRAMS, StubModel, surroundings
+from wavecrew.stub_model import PROGRAMS, StubModel, Tokens, surroundings
 
-sandbox.PATIENCE = 300.0  # eight programs of 0.8 GB each, on two processors
-HERE = Path(__file__).parent
+sandbox.PATIENCE = 300.0  # eight programs, of which two need 0.8 GB each, on two processors
 GROUND = "/var/tmp"
 """Where workspaces lie: below the folder for temporary files, Codex would not find its own programs."""
 
@@ -43,6 +45,22 @@ def chosen() -> tuple[str, ...]:
     return tuple(name for name in PROGRAMS if name in names or not names)
 
 
+def holder(*writes: str, name: str = "holder", text: str = "by the holder") -> dict[str, Any]:
+    """A phase without a model that holds files until the test calls `World.release`, and writes them then."""
+    written = "".join(f"\necho '{text}' > {path}" for path in writes)
+    script = f'touch "$HOME/{name}.up"\nuntil [ -e "$HOME/{name}.go" ]; do sleep 0.05; done{written}'
+    return {"id": name, "name": name, "writes": list(writes), "needs": [], "command": ["sh", "-c", script]}
+
+
+def task(
+    name: str, agent: str, *steps: str, writes: Sequence[str] = (), needs: Sequence[str] = (), **keys: Any
+) -> dict[str, Any]:
+    """A phase whose document is a script for the model."""
+    lines = "\n".join(f"stub: {step}" for step in (f"name {name}", *steps))
+    entry = {"id": name, "name": f"Phase {name}", "agent": agent, "description": f"Follow the script.\n\n{lines}\n"}
+    return {**entry, "writes": list(writes), "needs": list(needs), **keys}
+
+
 @dataclass(slots=True)
 class World:
     """One workspace, its user, and the model."""
@@ -50,7 +68,6 @@ class World:
     base: Path
     stub: StubModel
     repo: Repo
-    sums: dict[str, str] = field(default_factory=dict)
 
     @property
     def box(self) -> Sandbox:
@@ -61,38 +78,108 @@ class World:
         """The workspace."""
         return self.repo.box.folder
 
-    def plan(self, *tasks: Mapping[str, Any]) -> None:
-        """Write and commit a plan."""
-        self.repo.plan(*tasks)
+    @property
+    def home(self) -> Path:
+        return self.repo.box.home
+
+    def path(self, name: str) -> Path:
+        """A file of the workspace, whether it is there or not."""
+        return self.folder / name
+
+    def read(self, name: str) -> str:
+        """A file of the workspace; empty if there is none."""
+        return self.repo.box.read(name)
+
+    # -- runs
 
     def run(self, *flags: str) -> Outcome:
         """The whole run, to its end."""
-        return self.repo.box.start_run(*flags).end()
+        return self.start(*flags).end()
 
     def start(self, *flags: str) -> Running:
         """The run in the background."""
         return self.repo.box.start_run(*flags)
 
-    def text(self, path: str) -> str:
-        """A file of the workspace; empty if there is none."""
-        return self.repo.box.read(path)
+    def up(self, name: str = "holder") -> None:
+        """Wait until a holder holds what it wants."""
+        wait_for(lambda: (self.home / f"{name}.up").exists(), f"{name} is up")
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        """The recorded events of one kind, oldest first."""
-        return self.repo.events(kind)
+    def release(self, name: str = "holder") -> None:
+        """Let a holder go on."""
+        (self.home / f"{name}.go").touch()
 
-    def log(self, phase: str, attempt: int = 1) -> str:
-        """What the program printed."""
-        logs = sorted(self.folder.glob(f".wavecrew/runs/*/{phase}/{attempt}/*log*"))
-        return "\n".join(log.read_text(errors="replace") for log in logs if log.is_file())
+    def until(self, condition: Callable[[], Any], what: str, running: Running | None = None) -> Any:
+        """Wait for a condition; an early end of the run is told with its words."""
 
-    def close(self) -> None:
+        def look() -> Any:
+            found = condition()
+            if not found and running is not None and running.process.poll() is not None:
+                raise AssertionError(f"the run ended before {what}:\n{running.out}\n{running.err}\n{self.told()}")
+            return found
+
+        return wait_for(look, what)
+
+    def waiters(self) -> list[Any]:
+        """Who waits for a lock."""
+        found: list[Any] = self.box.wavecrew("locks", "list", "--json").json["waiters"]
+        return found
+
+    # -- what came of it
+
+    def events(self, kind: str, phase: str = "") -> list[dict[str, Any]]:
+        """The recorded events of one kind, of one phase or of all, oldest first."""
+        try:
+            found = self.repo.events(kind)
+        except sqlite3.OperationalError:  # there is no database yet
+            return []
+        return [one for one in found if not phase or one["phase"] == phase]
+
+    def told(self) -> str:
+        """What the model was asked and the programs printed, for messages of failed tests."""
+        asked = "\n".join(str(one)[:400] for one in self.stub.requests)
+        logs = self.folder.glob(".wavecrew/runs/*/*/*/log")
+        return f"{asked}\n" + "\n".join(log.read_text(errors="replace")[-3000:] for log in sorted(logs))
+
+    def results(self, name: str) -> list[str]:
+        """What tools told the model of one script, in order."""
+        return list(max((one.results for one in self.stub.requests if one.name == name), key=len, default=()))
+
+    def spent(self, name: str) -> Tokens:
+        """All tokens of one script."""
+        return self.stub.usage.get(name, Tokens()) + self.stub.side_usage.get(name, Tokens())
+
+    # -- processes
+
+    def agent_pids(self) -> list[int]:
+        """The agent programs themselves: what the shims have started."""
+        return [pid for shim in self.shim_pids() for pid in _children(shim)]
+
+    def shim_pids(self) -> list[int]:
+        """The living shims."""
+        return self.box._shims()
+
+    def mark(self, pid: int) -> str:
+        """The attempt that a process belongs to, as its environment tells."""
+        return sandbox._attempt_of(pid).decode()
+
+    def of_command(self, mark: str) -> list[int]:
+        """Living processes of the attempts with these words in their command line, and a program that is no shell."""
+        return [pid for pid in self.box.alive() if mark in _command(pid)]
+
+    def kill(self, pids: Iterable[int]) -> None:
+        """kill -9."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def close(self, *, keep: bool = False) -> None:
         self.repo.box.close()
-        shutil.rmtree(self.base, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(self.base, ignore_errors=True)
 
 
-def new_world(stub: StubModel, agents: Iterable[str] = PROGRAMS, **how: Any) -> World:
-    """A repository with one commit, whose user has these agents. `how` goes to `surroundings`."""
+def new_world(stub: StubModel, agents: Iterable[str], **how: Any) -> World:
+    """A repository with one commit, whose user has these agents. `how` goes to `surroundings`, `url` included."""
     base = Path(tempfile.mkdtemp(prefix="wavecrew-agents-", dir=GROUND))
     home, folder, temporary = base / "home", base / "work", base / "tmp"
     for place in (home, folder, temporary):
@@ -100,9 +187,10 @@ def new_world(stub: StubModel, agents: Iterable[str] = PROGRAMS, **how: Any) -> 
     box = Sandbox(folder, home)
     box.extra["PATH"] = f"{programs_folder() / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
     box.extra["TMPDIR"] = str(temporary)
+    url = how.pop("url", stub.url)
     names: list[str] = []
     for agent in agents:
-        around = surroundings(agent, how.pop("url", stub.url), **how)
+        around = surroundings(agent, url, **how)
         around.furnish(home)
         box.extra |= around.environment
         names += around.environment
@@ -111,10 +199,18 @@ def new_world(stub: StubModel, agents: Iterable[str] = PROGRAMS, **how: Any) -> 
     return world
 
 
-def task(
-    name: str, agent: str, *steps: str, writes: Sequence[str] = (), needs: Sequence[str] = (), **keys: Any
-) -> dict[str, Any]:
-    """A phase whose document is a script."""
-    lines = "\n".join(f"stub: {step}" for step in (f"name {name}", *steps))
-    entry = {"id": name, "name": f"Phase {name}", "agent": agent, "description": f"Follow the script.\n\n{lines}\n"}
-    return {**entry, "writes": list(writes), "needs": list(needs), **keys}
+def _children(pid: int) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                stat = Path(f"/proc/{name}/stat").read_text()
+                if int(stat.rsplit(")", 1)[1].split()[1]) == pid:
+                    found.append(int(name))
+    return found
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""

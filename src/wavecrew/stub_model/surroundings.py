@@ -53,7 +53,8 @@ def _claude(url: str, model: str, key: str) -> Surroundings:
         "DISABLE_ERROR_REPORTING": "1",
         "DISABLE_TELEMETRY": "1",
     }
-    return Surroundings(environment | _with(ANTHROPIC_API_KEY=key), model=model or "claude-sonnet-4-5")
+    named = model or "claude-sonnet-4-5"
+    return Surroundings(environment | _with(ANTHROPIC_API_KEY=key, ANTHROPIC_MODEL=named), model=named)
 
 
 def _codex(url: str, model: str, key: str) -> Surroundings:
@@ -91,7 +92,8 @@ def _gemini(url: str, model: str, key: str) -> Surroundings:
     }
     environment = {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_TELEMETRY_ENABLED": "false"}
     files = {".gemini/settings.json": json.dumps(settings, indent=1)}
-    return Surroundings(environment | _with(GEMINI_API_KEY=key), files, model or "gemini-2.5-flash")
+    named = model or "gemini-2.5-flash"
+    return Surroundings(environment | _with(GEMINI_API_KEY=key, GEMINI_MODEL=named), files, named)
 
 
 def _opencode(url: str, model: str, key: str) -> Surroundings:

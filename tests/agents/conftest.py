@@ -1,0 +1,64 @@
+"""The tier that runs the real agent programs against the stub model: `make test-agents`.
+
+Without the programs nothing here is run, and each test says why. WAVECREW_AGENTS names the folder that holds them,
+WAVECREW_TEST_AGENTS the agents to try.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+from agent_world import World, chosen, new_world, programs_folder
+from install import missing
+
+from wavecrew.stub_model import StubModel
+
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*"]  # they look for processes in /proc
+
+
+def pytest_report_header() -> str:
+    """Which programs are tried."""
+    return f"agents: {', '.join(chosen())} of {programs_folder()}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that wants an agent is run with each of them."""
+    if "agent" in metafunc.fixturenames:
+        metafunc.parametrize("agent", chosen())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs() -> None:
+    """The programs are there, in the versions that are pinned."""
+    lacking = missing(programs_folder(), chosen())
+    if lacking:
+        pytest.skip(f"AGENT PROGRAMS ARE NOT INSTALLED ({'; '.join(lacking)}): make test-agents installs them")
+
+
+@pytest.fixture
+def stub() -> Iterator[StubModel]:
+    """The model of one test."""
+    with StubModel() as model:
+        yield model
+
+
+@pytest.fixture
+def make_world(stub: StubModel) -> Iterator[Callable[..., World]]:
+    """Makes workspaces whose user has some agents."""
+    made: list[World] = []
+
+    def make(*agents: str, **how: Any) -> World:
+        made.append(new_world(stub, agents or chosen(), **how))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close(keep=bool(os.environ.get("WAVECREW_KEEP_WORLDS")))
