@@ -36,8 +36,8 @@ _COMMANDS = {
     "approve": ("control", "Agree to what waits for that."),
     "reject": ("control", "Refuse what waits for approval."),
     "status": ("look", "Show where a run stands."),
-    "ui": ("ui", "Watch a run in a board that fills the terminal, and act on it."),
     "web": ("web", "Show a run on a web page, live."),
+    "ui": ("ui", "Watch a run in a board that fills the terminal, and act on it."),
     "logs": ("look", "Show what the agent of a phase printed."),
     "report": ("report", "Show where the time of a run went, in any of nine formats."),
     "runs": ("look", "List runs, or show one."),
@@ -173,13 +173,13 @@ def _print(error: WavecrewError) -> None:
     if isinstance(error, PlanError) and error.diagnostics:
         from wavecrew.views import findings
 
-        echo(findings.text(error.diagnostics), err=True)
+        show(findings.text(error.diagnostics), err=True)
     lines = [f"error[{error.code}]: {_visible(error.reason)}"]
     if error.place is not None:
         lines.append(f"  {_visible(str(error.place))}")
     if error.fix:
         lines.append(f"  fix: {_visible(error.fix)}")
-    echo("\n".join(lines), err=True)
+    show("\n".join(lines), err=True)
 
 
 def _visible(text: str) -> str:
@@ -196,5 +196,5 @@ def _crash(error: Exception) -> int:
     ) as file:
         file.write(f"{' '.join(sys.argv)}\nPython {sys.version}\n\n{text}")
     summary = _visible(str(error)) or type(error).__name__
-    echo(f"error[WC900]: a bug in wavecrew: {summary}\n  details are in {Path(file.name)}; please report it", err=True)
+    show(f"error[WC900]: a bug in wavecrew: {summary}\n  details are in {Path(file.name)}; please report it", err=True)
     return ExitCode.INTERNAL
