@@ -240,7 +240,11 @@ def _front(phases: list[ev.PhaseInfo], done: set[str], at: float) -> list[Event]
             if kind == "silent":
                 found.append(silence(at + 70, one.id, at + 5, "Overwrite the file? [y/n]"))
         elif kind == "fail":
-            found += [work(at, one.id), clash(at + 5, one.id, "it meets src/shared.py of 001", "src/shared.py")]
+            found += [
+                work(at, one.id),
+                seal(at + 4, one.id, "src/shared.py"),
+                clash(at + 5, one.id, "it meets src/shared.py of 001", "src/shared.py"),
+            ]
             found.append(fail(at + 6, one.id, cause=Cause.MERGE, detail="it meets src/shared.py of 001"))
         elif kind == "retry":
             found += [

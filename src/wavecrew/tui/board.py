@@ -189,6 +189,7 @@ class Board(Screen[None]):
         self.query_one("#alarm", Rows).show([plain(cut(f" ! {alarm}", self.size.width), "mark")])
         self._draw_plan()
         self.phase_pane.draw(self.row)
+        self.lists.phase = self.phase_pane.phase
         self.lists.draw()
         self._foot()
 
@@ -231,9 +232,7 @@ class Board(Screen[None]):
 
     def _choose(self, phase: str) -> None:
         self.phase_pane.choose(phase)
-        self._draw_plan()
-        self.phase_pane.draw(self.row)
-        self._foot()
+        self.draw()
 
     def on_descendant_focus(self) -> None:
         self._foot()

@@ -40,6 +40,8 @@ class ListPane(Vertical):
         self.source = source
         self.pane = Pane.TIMELINE
         self.words = ""
+        self.phase = ""
+        """The phase that is chosen elsewhere; its bar is pointed at."""
         self._about: list[About] = []
         self._counts = ""
 
@@ -80,6 +82,8 @@ class ListPane(Vertical):
             found = [one for one in found if wanted in "".join(piece.text for piece in one[0]).casefold()]
         self._about = [about for _, about in found]
         place = self.rows.place
+        if self.pane is Pane.TIMELINE and not self.rows.has_focus:
+            before = About(phase=self.phase)
         if before != About() and before in self._about:
             place = self._about.index(before)
         self.rows.show([line for line, _ in found], place)

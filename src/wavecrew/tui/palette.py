@@ -18,7 +18,11 @@ LIGHT: Final = "wavecrew-light"
 PLAIN: Final = "wavecrew-plain"
 NAMES: Final = {"dark": DARK, "light": LIGHT, "plain": PLAIN}
 
-_VARIABLES: Final = {"footer-key-foreground": "$foreground"}
+_TERMINALS_OWN: Final = (
+    *("ansi-background", "ansi-foreground", "border-blurred", "block-cursor-foreground", "block-cursor-background"),
+    *("input-cursor-background", "input-cursor-foreground", "input-selection-background"),
+    *("input-selection-foreground", "screen-selection-background", "screen-selection-foreground"),
+)
 THEMES: Final = (
     Theme(
         name=DARK,
@@ -59,6 +63,7 @@ THEMES: Final = (
         panel="ansi_default",
         boost="ansi_default",
         dark=True,
+        variables={**dict.fromkeys(_TERMINALS_OWN, "ansi_default"), "input-cursor-text-style": "reverse"},
     ),
 )
 

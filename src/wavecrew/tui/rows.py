@@ -8,7 +8,7 @@ What it does not know: what the lines are about.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.segment import Segment
 from rich.style import Style
@@ -23,6 +23,9 @@ from wavecrew.views.terminal_text import one_line
 
 if TYPE_CHECKING:
     from textual import events
+
+_AROUND: Final = 3
+"""How many lines before and after the chosen one stay in sight."""
 
 
 class Rows(ScrollView, can_focus=True):
@@ -74,10 +77,12 @@ class Rows(ScrollView, can_focus=True):
 
     def _keep_in_sight(self) -> None:
         top, height = self.scroll_offset.y, max(1, self.size.height)
-        if self.place < top:
-            self.scroll_to(y=self.place, animate=False, immediate=True)
-        elif self.place >= top + height:
-            self.scroll_to(y=self.place - height + 1, animate=False, immediate=True)
+        around = min(_AROUND, (height - 1) // 2)
+        last = max(0, len(self.lines) - height)
+        if self.place < top + around:
+            self.scroll_to(y=max(0, self.place - around), animate=False, immediate=True)
+        elif self.place >= top + height - around:
+            self.scroll_to(y=min(last, self.place - height + 1 + around), animate=False, immediate=True)
         if self.has_focus:
             self.app.cursor_position = self.region.offset + Offset(0, self.place - self.scroll_offset.y)
 
@@ -137,9 +142,9 @@ class Rows(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, base + over if over else base)
 
     def _segment(self, text: str, base: Style, name: str, over: Style | None) -> Segment:
-        style = base + style_of(self.app.theme, name) if name else base
-        if over is not None:
-            style += over
+        style = base if over is None else base + over
+        if name:
+            style += style_of(self.app.theme, name)
         return Segment(safe(text, getattr(self.app, "encoding", "utf-8")), style)
 
 

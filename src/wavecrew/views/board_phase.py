@@ -14,7 +14,7 @@ from typing import Final
 from wavecrew.models.events import Cause, Event
 from wavecrew.models.execution_state import ExecutionState
 from wavecrew.models.parallel_execution import PhaseInfo
-from wavecrew.views.board_parts import Line, Piece, fitting, folded, plain, sign_of, told
+from wavecrew.views.board_parts import Line, Piece, fitting, folded, plain, plain_text, sign_of, told
 from wavecrew.views.phase_rows import PhaseRow
 from wavecrew.views.run_history import Attempt
 from wavecrew.views.run_plain import lines_for
@@ -85,10 +85,12 @@ def phase_note(row: PhaseRow, attempt: Attempt | None, width: int) -> list[Line]
         words = row.reason
     if not words:
         return []
-    lines = list(told("", words, width, sign_of(row).style))
-    return (
-        lines if len(lines) <= 2 else [lines[0], plain(cut(words[len(lines[0][0].text) :], width), sign_of(row).style)]
-    )
+    style = {"mark": "wait"}.get(sign_of(row).style, sign_of(row).style)
+    lines = list(told("", words, width, style))
+    if len(lines) <= 2:
+        return lines
+    rest = one_line(words)[len(plain_text(lines[0])) :]
+    return [lines[0], plain(cut(rest, width), style)]
 
 
 # -- events -------------------------------------------------------------------------------------------------------

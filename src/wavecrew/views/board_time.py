@@ -19,7 +19,7 @@ from wavecrew.views.run_words import label, seconds
 from wavecrew.views.summary import PhaseRow, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
 
-_GOOD, _OPEN, _VAIN, _LOCK, _HUMAN, _OTHER = "█", "▒", "░", "·", "?", "-"
+_GOOD, _OPEN, _VAIN, _LOCK, _HUMAN, _OTHER = "█", "▒", "░", "·", "?", "~"
 _STYLE: Final = {_GOOD: "good", _OPEN: "busy", _VAIN: "bad", _LOCK: "wait", _HUMAN: "mark", _OTHER: "quiet", " ": ""}
 LEGEND: Final = (
     (_GOOD, "passed"),
