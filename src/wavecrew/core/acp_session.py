@@ -229,7 +229,8 @@ class _Work:
             raise Failure("nobody can choose a model by this protocol; name it in its command, and leave out `model`")
         if wanted not in models.among:
             known = ", ".join(list(models.among)[:10])
-            raise Failure(f"there is no model {wanted}; it offers {known}", Trouble(f"model not found: {wanted}"))
+            words = f"the model {wanted} does not exist; it offers {known}"
+            raise Failure(words, Trouble(words))
         if models.now != wanted:
             await self._choose(models, "session/set_model", "modelId", wanted)
         self._teller.tell("session", session=self._session, loaded=False, model=wanted)
@@ -261,9 +262,11 @@ class _Work:
         self._teller.tell("gate", asks=asks, why=why)
 
     async def _turns(self, task: str) -> str:
+        words = ""
         for number in range(AGAIN + 1):
             self._client.last_words = ""
             stop = await self._turn(task)
+            words = self._client.last_words.strip() or words
             refused = self._client.take_refusals()
             if stop not in ("end_turn", "cancelled") or not refused:
                 break
@@ -271,7 +274,7 @@ class _Work:
                 self._teller.tell("again", reasons=[f"{one.what}: {one.reason}"[:500] for one in refused])
                 task = _reasons(refused)
         if stop == "end_turn" and not (refused and self._client.ended_by_refusal):
-            return self._client.last_words.strip()
+            return words
         if refused and stop in ("end_turn", "cancelled"):
             raise Failure(f"refusals ended its work, the last of {refused[-1].what}: {refused[-1].reason}")
         raise Failure(_WITHOUT_SUCCESS.get(stop, f"its turn ended with {stop or 'no reason'}"))
