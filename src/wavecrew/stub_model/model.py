@@ -67,7 +67,7 @@ class Model:
             return self._failures[plan.name, plan.step] <= plan.turn.times
 
     def spend(self, plan: Plan) -> None:
-        """An answer was given whole: its tokens count."""
+        """An answer is given: its tokens count."""
         with self._lock:
             sums = self._beside if plan.side else self._spent
             sums[plan.name] += plan.answer.tokens

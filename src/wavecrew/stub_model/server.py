@@ -9,9 +9,10 @@ but its own, so that a program that found a real one is told so.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -80,7 +81,7 @@ class StubModel:
 
     @property
     def usage(self) -> Mapping[str, Tokens]:
-        """The tokens of all answers that were given whole, by the names of scripts."""
+        """The tokens of all answers that were given, by the names of scripts."""
         return self._model.spent()
 
     @property
@@ -119,34 +120,31 @@ class StubModel:
 
     # -- what a request does
 
-    def answer(self, api: Api, asked: Asked, path: str) -> tuple[int, Plan | None, str]:
-        """The status, what to say, and the words of an error. Waits as long as the script says."""
+    def answer(self, asked: Asked, path: str, gone: Callable[[], bool]) -> tuple[int, Plan | None, str]:
+        """The status, what to say, and the words of an error. Waits as long as the script says; a program that is
+        `gone` then has asked nothing, and the status is 0."""
         if asked.model == NO_MODEL:
             return self._refuse(404, f"The model {NO_MODEL} does not exist: model_not_found", asked, path)
         try:
             plan = self._model.plan(asked)
         except InvalidValueError as error:
             return self._refuse(400, str(error), asked, path)
-        if plan.turn.delay:
+        if plan.turn.delay or plan.turn.wait:
             self._closed.wait(plan.turn.delay)
-        if plan.turn.wait:
             self._wait(plan.turn.wait)
+            if gone():
+                return 0, None, ""
         status = plan.turn.status if self._model.fails(plan) else 200
         called = tuple((call.name, call.given) for call in plan.answer.calls) if status == 200 else ()
-        self._note(
-            Request(
-                path, asked.model, plan.name, plan.step, status, called, plan.results, tuple(asked.tools), plan.side
-            )
-        )
+        offered = tuple(asked.tools)
+        self._note(Request(path, asked.model, plan.name, plan.step, status, called, plan.results, offered, plan.side))
+        if status == 200:
+            self._model.spend(plan)
         return status, plan, f"the script says {status} here"
 
     def knows(self, key: str) -> bool:
         """Whether this is the right key."""
         return key == self._key
-
-    def spend(self, plan: Plan) -> None:
-        """An answer was given whole."""
-        self._model.spend(plan)
 
     def _refuse(self, status: int, words: str, asked: Asked, path: str) -> tuple[int, None, str]:
         self._note(Request(path, asked.model, "", -1, status, offered=tuple(asked.tools), words=words))
@@ -157,6 +155,8 @@ class StubModel:
             self._requests.append(request)
 
     def _wait(self, name: str) -> None:
+        if not name:
+            return
         with self._lock:
             self._waiting[name] += 1
             self._lock.wait_for(lambda: name in self._open or self._closed.is_set())
@@ -216,15 +216,25 @@ class _Handler(BaseHTTPRequestHandler):
         except (AttributeError, TypeError, ValueError) as error:
             self._send(400, api.failure(400, f"the request cannot be understood: {error}"))
             return
-        status, plan, words = self.stub.answer(api, asked, path)
-        if plan is None or status != 200:
+        status, plan, words = self.stub.answer(asked, path, self._gone)
+        if status == 0:
+            self.close_connection = True
+        elif plan is None or status != 200:
             self._send(status, api.failure(status, words), {"Retry-After": str(_RETRY_AFTER)} if status == 429 else {})
+        elif asked.stream:
+            self._stream(api, plan.answer)
         else:
-            if asked.stream:
-                self._stream(api, plan.answer)
-            else:
-                self._send(200, api.whole(plan.answer))
-            self.stub.spend(plan)
+            self._send(200, api.whole(plan.answer))
+
+    def _gone(self) -> bool:
+        """Whether nobody is at the other end any more."""
+        try:
+            found: bytes = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return not found
 
     def _key(self) -> str:
         """The key, wherever the APIs put it."""
