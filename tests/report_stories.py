@@ -1,7 +1,8 @@
 """Histories of runs of any size, with everything in them that a report can tell.
 
 What it does: plans some layers of phases, runs them on paper with a few agents, and writes what happened as events:
-lock waits, further tries, gates, silence, usage, a waiver, undeclared writes.
+lock waits, further tries, gates, silence, usage, a waiver, undeclared writes. Also knows words that attack whoever
+shows them, and a run that is full of them.
 What it does not know: how a report is written.
 """
 
@@ -9,13 +10,16 @@ from __future__ import annotations
 
 import heapq
 import random
+from dataclasses import replace
 from typing import Any
+from unicodedata import category
 
 from run_stories import T0, approve, asked, end, fail, finish, opening, phase, silence, skip, start, told, wait
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import replay
 from wavecrew.models.parallel_execution import PhaseInfo, Source
+from wavecrew.models.proof import Fault, Lack, PhaseProof, Proof
 from wavecrew.views.report_facts import Report, build_report
 
 _VERBS = ("Build", "Write", "Test", "Move", "Describe", "Measure", "Join", "Translate")
@@ -129,3 +133,155 @@ def report(events: list[Event], **more: Any) -> Report:
     state = replay(events)
     found = find_conflicts(state.graph, 200)
     return build_report(state, events, conflicts=found.found, more_conflicts=found.more, **more)
+
+
+# -- hostile words ----------------------------------------------------------------------------------------------
+
+_CODE = "alert(1)"
+VECTORS = (
+    f"<script>{_CODE}</script>",
+    f"</script><script>{_CODE}</script>",
+    f"<img src=x onerror={_CODE}>",
+    f'"><img src=x onerror={_CODE}>',
+    f"'><svg onload={_CODE}>",
+    f"<svg/onload={_CODE}>",
+    f"</title><script>{_CODE}</script>",
+    f"</style><script>{_CODE}</script>",
+    f"</svg><script>{_CODE}</script>",
+    f"</pre><iframe srcdoc='<script>{_CODE}</script>'></iframe>",
+    f"--><script>{_CODE}</script><!--",
+    f"]]><script>{_CODE}</script><![CDATA[",
+    f"<a href=javascript:{_CODE}>x</a>",
+    f"<a href='data:text/html,<script>{_CODE}</script>'>x</a>",
+    f"<details open ontoggle={_CODE}>",
+    f"<input autofocus onfocus={_CODE}>",
+    f"<body onload={_CODE}>",
+    f"<math><mtext></mtext><mglyph><svg><mtext><style><img src=x onerror={_CODE}></style>",
+    f"<noscript><p title='</noscript><img src=x onerror={_CODE}>'>",
+    f"<object data=javascript:{_CODE}>",
+    f"<embed src=javascript:{_CODE}>",
+    f"<form action=javascript:{_CODE}><button>x",
+    f"<meta http-equiv=refresh content='0;url=javascript:{_CODE}'>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<base href=//evil.example/>",
+    "<style>@import '//evil.example/x.css';</style>",
+    "<?xml-stylesheet href='//evil.example/x.xsl'?>",
+    '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>&e;',
+    "<use href='data:image/svg+xml,<svg id=x></svg>#x'>",
+    f"<foreignObject><img src=x onerror={_CODE}></foreignObject>",
+    f"<animate onbegin={_CODE} attributeName=x>",
+    f'" onmouseover={_CODE} x="',
+    f"' onfocus={_CODE} autofocus x='",
+    f"` onmouseover={_CODE} `",
+    f"&lt;script&gt;{_CODE}&lt;/script&gt;",
+    f"&#60;script&#62;{_CODE}&#60;/script&#62;",
+    f"<scr\x00ipt>{_CODE}</scr\x00ipt>",
+    f"\ufeff<script>{_CODE}</script>",
+    f"+ADw-script+AD4-{_CODE}+ADw-/script+AD4-",
+    f"{{{{constructor.constructor('{_CODE}')()}}}}",
+    f"${{{_CODE}}}",
+    f"%3Cscript%3E{_CODE}%3C/script%3E",
+    f"[x](javascript:{_CODE})",
+    "![x](https://evil.example/pixel.png)",
+    "<https://evil.example/>",
+    "https://evil.example/ www.evil.example @everyone #1 GH-1",
+    "```\n<script>alert(1)</script>\n```",
+    "`` ` ``` `a` \\` |x|",
+    "| a | b |\n|---|---|\n| c |",
+    '"]:::x --> y["z',
+    "%%{init: {'theme': 'dark'}}%%",
+    'click p0 call alert("x")',
+    "end\n  subgraph x",
+    "=cmd|'/c calc'!A1",
+    "+1+cmd|' /C calc'!A0",
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "-2+3+cmd|' /C calc'!A0",
+    "\t=1+1",
+    '"; =1+1; "',
+    "::error file=x,line=1::forged",
+    "\n::set-output name=x::y",
+    "  ::add-mask::secret",
+    "::stop-commands::x",
+    "##[command]echo forged",
+    "##vso[task.setvariable variable=x]y",
+    "\x1b[31mred\x1b[0m",
+    "\x1b[2J\x1b[1;1Hgone",
+    "\x1b]0;title\x07",
+    "\x1b]8;;https://evil.example/\x1b\\link\x1b]8;;\x1b\\",
+    "\x1b]52;c;ZXZpbA==\x07",
+    "\x1bP1;2|data\x1b\\",
+    "\x1b_G payload\x1b\\",
+    "\x9b31mred \x9d0;t\x9c",
+    "\x1bc\x1b(0\x1b7\x1b8",
+    "a\x08\x08b\x7f\x00c",
+    "one\rtwo\u2028three\u2029four\x85five",
+    "\u202egnp.exe\u202c \u2066x\u2069 \u200f",
+    "lone \ud83d surrogate \ufffe\uffff \ufdd0",
+    "\U000e0041\U000e0042 tags",
+)
+"""What names, reasons and logs may hold to run a script, to steer a terminal, a spreadsheet, a CI runner or a page."""
+
+
+def hostile_run(words: str) -> list[Event]:
+    """A run in which everything that others name is called so. Ids and names are what a plan can have: printable."""
+    shown = "".join(letter for letter in words if letter.isprintable())[:150].strip() or "x"
+    one, two, three = f"1{shown}", f"2{shown}", f"3{shown}"
+    source = Source(f"plan/{shown}.md", 7)
+    plan = (
+        PhaseInfo(one, shown, (), (f"src/{shown}",), 0.001, source=source),
+        PhaseInfo(two, shown, (one,), (f"src/{shown}",), 0.001, source=source),
+        PhaseInfo(three, f"{shown} {shown}", (one,), ("x.py",), None, source=source),
+    )
+    events = opening(*plan, agents=2)
+    first = events[0]
+    assert isinstance(first, ev.RunStarted)
+    named = {"run": shown, "plan_name": words, "plan_path": words, "plan_digest": words}
+    used = ev.AgentReported(at=T0 + 6, phase=two, attempt=1, session=words, model=words, cost_usd=0.5)
+    return [
+        replace(first, **named),
+        events[1],
+        asked(0, words),
+        approve(1, words, words, words),
+        skip(1, one, words, words),
+        start(2, two, 1, words),
+        wait(2, three, words, words),
+        silence(5, two, 3, words),
+        used,
+        fail(6, two, retry_at=7, detail=words),
+        start(7, two, 2, words),
+        start(7, three, 1, words),
+        ev.UndeclaredWrites(at=T0 + 8, suspects=(two,), paths=(words,)),
+        ev.ForbiddenChange(at=T0 + 8, what=(words,), suspects=(two,)),
+        ev.WriteJudged(
+            at=T0 + 9, phase=three, attempt=1, tool=words, paths=(words,), allowed=True, waited=1, holder=words
+        ),
+        fail(9, two, 2, detail=words),
+        end(9, three, 1, words),
+        ev.RunFinished(at=T0 + 10, missing=(words,), unproven=(three,)),
+    ]
+
+
+def hostile_report(words: str) -> Report:
+    """Its report, with a log and a proof of such words."""
+    events = hostile_run(words)
+    state = replay(events)
+    names = list(state.phase_states)
+    lack = Lack(Fault.OUTPUT, words, words, words)
+    phases = (PhaseProof(names[2], words, words, words, (words,), (lack,)),)
+    proof = Proof(words, "worktree", words, words, (), phases, (), (names[1],))
+    return report(events, proof=proof, logs={names[1]: words * 3}, version="1")
+
+
+ORDINARY = "an ordinary name"
+
+
+def steering(text: str) -> list[str]:
+    """What of a text could steer a terminal, reorder a line or break an encoder."""
+    found = [
+        c
+        for c in text
+        if c not in "\n\t" and (category(c) in ("Cc", "Cs") or c in "\u061c\u200e\u200f\u2028\u2029\ufeff")
+    ]
+    return found + [
+        c for c in text if "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" or "\U000e0000" <= c <= "\U000e007f"
+    ]

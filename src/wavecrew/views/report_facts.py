@@ -193,7 +193,7 @@ def _attempts(
 ) -> tuple[AttemptFacts, ...]:
     steps = {(step.attempt.phase, step.attempt.number): step for step in chain}
     last = {attempt.phase: place for place, attempt in enumerate(history.attempts)}
-    lanes = _lanes(events, history, until)
+    lanes = _lanes(events, history)
     return tuple(
         AttemptFacts(
             attempt,
@@ -214,7 +214,7 @@ def _spent(attempt: Attempt) -> Spent:
     return Spent().plus(told.input_tokens, told.output_tokens, told.cost_usd)
 
 
-def _lanes(events: Sequence[Event], history: History, until: float) -> list[int]:
+def _lanes(events: Sequence[Event], history: History) -> list[int]:
     """The slot that each attempt had, or, if that is unknown or taken, the lowest free one."""
     slots = [event.slot for event in events if isinstance(event, ev.AttemptStarted)]
     free_at: list[float] = []
@@ -225,7 +225,7 @@ def _lanes(events: Sequence[Event], history: History, until: float) -> list[int]
         if lane < 0:
             lane = next((n for n, at in enumerate(free_at) if at <= attempt.started), len(free_at))
         free_at += [float("-inf")] * (lane + 1 - len(free_at))
-        free_at[lane] = attempt.started + attempt.lasted(until)
+        free_at[lane] = float("inf") if attempt.ended is None else attempt.ended
         lanes.append(lane)
     return lanes
 
@@ -299,7 +299,7 @@ def shares(
     if chain:
         found["open"] += max(0.0, summary.elapsed - sum(found.values()))
     else:
-        _gap(found, history, waits, _NOBODY, clock, clock + summary.elapsed)
+        _gap(found, history, waits, _NOBODY, clock, until)
     return tuple(Share(kind, _WORDS[kind], spent) for kind, spent in found.items() if spent > summary.elapsed * 1e-6)
 
 
