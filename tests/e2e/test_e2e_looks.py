@@ -34,3 +34,34 @@ def test_after_a_kill_of_everything_no_agent_is_said_to_be_running(box: Sandbox)
     assert "its agent is dead and left no result" in told
     assert "1 running" not in told
     assert "dead" in box.wavecrew("locks", "list").out
+
+
+def test_colours_are_where_they_are_wanted_whatever_the_command(box: Sandbox) -> None:
+    """`--color` beats NO_COLOR beats FORCE_COLOR beats what standard output is, which is no terminal here."""
+    box.plan(phase("a", "true"))
+    ran = box.run("--color", "always")
+    assert "\x1b[" in ran.out
+    commands = (
+        ("status",),
+        ("runs", "show"),
+        ("runs", "list"),
+        ("check", "plan.json"),
+        ("plan", "plan.json"),
+        ("doctor",),
+        ("status", "nobody"),
+    )
+    for command in commands:
+        for flags, env, wanted in (
+            ((), {}, False),
+            (("--color", "always"), {"NO_COLOR": "1"}, True),
+            (("--color", "never"), {"FORCE_COLOR": "1"}, False),
+        ):
+            found = box.wavecrew(*command, *flags, env=env)
+            assert ("\x1b[" in found.out + found.err) == wanted, (command, flags, found)
+    for env, wanted in (
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "0"}, False),
+    ):
+        assert ("\x1b[" in box.wavecrew("status", env=env).out) == wanted
+        assert "\x1b" not in box.wavecrew("status", "--json", env=env).out

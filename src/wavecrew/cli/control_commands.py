@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo_json, pass_globals, show, with_globals
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import ExitCode, UsageError
 
@@ -190,9 +190,9 @@ def _fulfil(settings: Globals, run: str, make: _MakeWish) -> int:
         return ExitCode.OK
     names = (*wish.phases, *wish.gates)
     what = f" {', '.join(names)}" if names else ""
-    echo(f"{wish.kind.value}{what}: done, run {opened.row.id}")
+    show(f"{wish.kind.value}{what}: done, run {opened.row.id}")
     if not live and wish.kind in _GOES_ON:
-        echo("next: wavecrew run (nobody is at work on it)")
+        show("next: wavecrew run (nobody is at work on it)")
     return ExitCode.OK
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from wavecrew.cli.globals import echo
+from wavecrew.cli.globals import show
 from wavecrew.cli.log_tail import last_lines
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.errors import ExitCode, PreflightError
@@ -32,11 +32,11 @@ def detach(prepared: PreparedRun) -> int:
     up."""
     pid = start_in_background(prepared)
     if pid is None:
-        echo(f"run {prepared.run} has ended already")
-        echo("next: wavecrew status")
+        show(f"run {prepared.run} has ended already")
+        show("next: wavecrew status")
     else:
-        echo(f"run {prepared.run} goes on in the background (pid {pid})")
-        echo("next: wavecrew status --watch · wavecrew cancel")
+        show(f"run {prepared.run} goes on in the background (pid {pid})")
+        show("next: wavecrew status --watch · wavecrew cancel")
     return ExitCode.OK
 
 

@@ -70,12 +70,22 @@ class Globals:
 
     def wants_color(self, stream: Any = None) -> bool:
         """`--color` beats NO_COLOR beats FORCE_COLOR beats what the stream is."""
-        if self.color != "auto":
-            return self.color == "always"
-        if os.environ.get("NO_COLOR"):
-            return False
-        stream = sys.stdout if stream is None else stream
-        return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+        return _colored(self.color, sys.stdout if stream is None else stream)
+
+
+def _colored(choice: str, stream: Any) -> bool:
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR", "")
+    if forced:
+        return forced.lower() not in ("0", "false")
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+_last_choice = "auto"
+"""What `--color` said last, for what is printed after the command is over."""
 
 
 def shortened(path: Path) -> Path:
@@ -94,6 +104,13 @@ def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
         return value
 
     return keep
+
+
+def _color(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    global _last_choice
+    if value is not None:
+        context.find_root().ensure_object(Globals).color = _last_choice = value
+    return value
 
 
 def _directory(context: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
@@ -142,7 +159,7 @@ _OPTIONS = (
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         help="When to use colour.",
-        callback=_store("color"),
+        callback=_color,
         expose_value=False,
     ),
     click.option(
@@ -174,6 +191,16 @@ def echo(text: str = "", *, err: bool = False, end: str = "\n", color: bool = Fa
     click.echo(shown, err=err, nl=False, color=color or None)
 
 
+def show(text: str = "", *, err: bool = False, end: str = "\n") -> None:
+    """Print text of our own screens, in colours where these are wanted."""
+    if _colored(_last_choice, sys.stderr if err else sys.stdout):
+        from wavecrew.views.paint import paint
+
+        echo(paint(text), err=err, end=end, color=True)
+    else:
+        echo(text, err=err, end=end)
+
+
 def echo_json(data: Mapping[str, Any] | list[Any]) -> None:
     """Print JSON that any terminal can show and any program can read."""
     echo(json.dumps(data, indent=2))
@@ -185,12 +212,13 @@ def only_ascii() -> bool:
     return encoding not in ("utf8", "utf16", "utf32", "gb18030")
 
 
-def write_or_print(text: str, output: Path | None) -> None:
-    """To a file if one was named, else to standard output. Raises UsageError for a file that cannot be written."""
+def write_or_print(text: str, output: Path | None, *, screen: bool = False) -> None:
+    """To a file if one was named, else to standard output; a `screen` of ours in colours where these are wanted. Raises
+    UsageError for a file that cannot be written."""
     from wavecrew.errors import UsageError
 
     if output is None or str(output) == "-":
-        echo(text.rstrip("\n"))
+        (show if screen else echo)(text.rstrip("\n"))
         return
     try:
         output.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8")

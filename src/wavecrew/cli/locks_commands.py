@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, show, with_globals
 from wavecrew.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def locks_list(settings: Globals) -> int:
     if settings.json:
         echo_json(_picture_data(found))
     else:
-        echo(_picture_text(found))
+        show(_picture_text(found))
     return ExitCode.OK
 
 
@@ -110,7 +110,7 @@ def locks_why(settings: Globals, path: str) -> int:
         echo_json({"resource": path, "free": not in_the_way, "held_by": held_by})
     elif in_the_way:
         echo(f"{path} is not free:")
-        echo(lock_table([Held(lock, one.word, one.reason) for lock, one in in_the_way], [], time.time()))
+        show(lock_table([Held(lock, one.word, one.reason) for lock, one in in_the_way], [], time.time()))
     else:
         echo(f"{path} is free")
     return ExitCode.OK

@@ -13,7 +13,7 @@ import click
 
 from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
-from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, with_globals, write_or_print
+from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, NotFoundError, UsageError
 
@@ -38,8 +38,8 @@ def overview(settings: Globals) -> None:
         with _store(settings) as store:
             _print_status(settings, store, "latest")
     except NotFoundError:
-        echo("nothing has been run here yet")
-        echo("next: wavecrew init · wavecrew plan · wavecrew run      all commands: wavecrew --help")
+        show("nothing has been run here yet")
+        show("next: wavecrew init · wavecrew plan · wavecrew run      all commands: wavecrew --help")
 
 
 @click.command()
@@ -87,8 +87,10 @@ def _print_status(settings: Globals, store: Store, reference: str) -> OpenedRun:
 
     opened = open_run(store, reference)
     summary, disk = _summary(opened), disk_use(store.folder.parent, _MOST_FILES)
-    text = status_json(summary, disk) if settings.json else status_text(summary, ascii_only=only_ascii(), disk=disk)
-    echo(text.rstrip())
+    if settings.json:
+        echo(status_json(summary, disk).rstrip())
+    else:
+        show(status_text(summary, ascii_only=only_ascii(), disk=disk).rstrip())
     sys.stdout.flush()
     return opened
 
@@ -139,7 +141,7 @@ def logs(
                 name for name, s in opened.state.phase_states.items() if s.status is PhaseStatus.FAILED and s.attempts
             ]
             if not names:
-                echo("no phase has failed")
+                show("no phase has failed")
         for name in names:
             if failed:
                 echo(f"== {name} {opened.state.graph.nodes[name].name}")
@@ -224,7 +226,7 @@ def runs_list(settings: Globals) -> int:
     if settings.json:
         echo_json({"runs": [_run_data(one, summary) for one, summary in zip(opened, found, strict=True)]})
     else:
-        echo(runs_table(found, ascii_only=only_ascii()).rstrip())
+        show(runs_table(found, ascii_only=only_ascii()).rstrip())
     return ExitCode.OK
 
 
@@ -251,5 +253,8 @@ def runs_show(settings: Globals, run: str) -> int:
 
     with _store(settings) as store:
         summary = _summary(open_run(store, run))
-    echo(status_json(summary) if settings.json else run_text(summary, ascii_only=only_ascii()).rstrip())
+    if settings.json:
+        echo(status_json(summary))
+    else:
+        show(run_text(summary, ascii_only=only_ascii()).rstrip())
     return ExitCode.OK

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, with_globals
+from wavecrew.cli.globals import Globals, echo, show, with_globals
 from wavecrew.errors import ExitCode, PlanError, PreflightError, WavecrewError
 
 _COMMANDS = {

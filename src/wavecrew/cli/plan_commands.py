@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, with_globals, write_or_print
+from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
 from wavecrew.errors import ExitCode, NotFoundError, Severity
 
 
@@ -37,7 +37,7 @@ def check(settings: Globals, plan: str | None, form: str, strict: bool, output: 
             text = findings.sarif(found.diagnostics, explanations())
         case _:
             text = findings.text(found.diagnostics)
-    write_or_print(text, output)
+    write_or_print(text, output, screen=form == "text" and not settings.json)
     warned = strict and any(finding.severity is Severity.WARNING for finding in found.diagnostics)
     return ExitCode.INVALID_INPUT if found.faulty or warned else ExitCode.OK
 
@@ -82,9 +82,9 @@ def plan(settings: Globals, plan: str | None, agents: int | None, form: str, out
             from wavecrew.views.plan_text import plan_text
 
             text = plan_text(found, analysis, found.diagnostics, ascii_only=only_ascii())
-    write_or_print(text, output)
+    write_or_print(text, output, screen=form == "text" and not settings.json)
     if found.faulty:
-        echo("error[WC100]: this plan cannot be run\n  fix: see what is wrong with: wavecrew check", err=True)
+        show("error[WC100]: this plan cannot be run\n  fix: see what is wrong with: wavecrew check", err=True)
     return ExitCode.INVALID_INPUT if found.faulty else ExitCode.OK
 
 
@@ -111,5 +111,5 @@ def explain(settings: Globals, what: str, plan_path: str | None) -> int:
         return ExitCode.OK
     from wavecrew.cli.explain_phase import explain_phase
 
-    echo(explain_phase(settings, what, plan_path))
+    (echo if settings.json else show)(explain_phase(settings, what, plan_path))
     return ExitCode.OK

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from wavecrew.api.places import find_workspace
-from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, UsageError
 
@@ -42,7 +42,7 @@ def verify(settings: Globals, run: str) -> int:
     if settings.json:
         echo_json(proof_data(proof))
     else:
-        echo(proof_text(proof, ascii_only=only_ascii()), end="")
+        show(proof_text(proof, ascii_only=only_ascii()), end="")
     return ExitCode.OK if proof.holds else ExitCode.UNPROVEN
 
 
@@ -106,7 +106,7 @@ def land(settings: Globals, run: str, into: str, partial: bool) -> int:
     if settings.json:
         echo_json(landed_data(landed))
     else:
-        echo(landed_text(landed, ascii_only=only_ascii()), end="")
+        show(landed_text(landed, ascii_only=only_ascii()), end="")
     return ExitCode.OK
 
 
@@ -130,5 +130,5 @@ def clean(settings: Globals, run: str, yes: bool) -> int:
     if settings.json:
         echo_json(leftovers_data(found, removed=yes))
     else:
-        echo(leftovers_text(found, removed=yes, ascii_only=only_ascii()), end="")
+        show(leftovers_text(found, removed=yes, ascii_only=only_ascii()), end="")
     return ExitCode.OK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, show, with_globals
 from wavecrew.cli.setting_flags import with_settings
 from wavecrew.cli.web_commands import CommandWithPage, page_beside, require_page, with_page
 from wavecrew.errors import ExitCode, NeedsHumanError, NotFoundError, Severity, UsageError
@@ -85,13 +85,13 @@ def run(
     if not prepared.taken_up and not settings.quiet:
         told = [f"[{one.code}]: {one.message}" for one in found.diagnostics if one.severity is Severity.WARNING]
         for text in (*told, *(f": {one}" for one in (*prepared.ground.warnings, *prepared.budget_warnings))):
-            echo(fill(f"warning{text}", 80, subsequent_indent="  "), err=True)
+            show(fill(f"warning{text}", 80, subsequent_indent="  "), err=True)
     if dry_run:
         show_jobs(prepared, as_json=settings.json)
         return ExitCode.OK
     if prepared.nothing_to_do:
         done = f"nothing to do: run {prepared.newest} of this plan has done it"
-        echo(f"{done} · start afresh with: wavecrew run --force", err=_for_programs(prepared, settings))
+        show(f"{done} · start afresh with: wavecrew run --force", err=_for_programs(prepared, settings))
         return _land(prepared.newest, into) if into else ExitCode.OK
     require_consent(prepared, settings, yes=yes)
     if detach:
@@ -151,7 +151,7 @@ def resume(settings: Globals, /, plan: str | None, yes: bool, **flags: Any) -> i
         )
     if not settings.quiet:
         fates = {name: fate.value for name, fate in prepared.fates().items()}
-        echo(resumption_text(prepared.state, prepared.events, fates), err=_for_programs(prepared, settings))
+        show(resumption_text(prepared.state, prepared.events, fates), err=_for_programs(prepared, settings))
     if prepared.nothing_to_do:
         return ExitCode.OK
     if prepared.config.ui == "tui":

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from wavecrew.api.history import progress_of
 from wavecrew.api.runs import PreparedRun
-from wavecrew.cli.globals import echo, only_ascii
+from wavecrew.cli.globals import echo, only_ascii, show
 from wavecrew.cli.log_tail import last_lines, logs_beside
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.events import Cause, Event
@@ -181,7 +181,7 @@ class _Plain:
     @staticmethod
     def _print(lines: Sequence[str]) -> None:
         for line in lines:
-            echo(line)
+            show(line)
         sys.stdout.flush()
 
 
@@ -218,7 +218,7 @@ class _Live:
             self._view.stop()
             lines = self._view.end(failed_logs(self._prepared, state))
         for line in lines:
-            echo(line)
+            show(line)
 
     def note(self, text: str) -> None:
         with self._guard:

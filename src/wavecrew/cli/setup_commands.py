@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo, echo_json, pass_globals, show, with_globals
 from wavecrew.errors import ExitCode, UsageError
 
 _CONFIG = """\
@@ -91,11 +91,11 @@ def init(settings: Globals, folder: Path | None, agent: str) -> int:
         (target / "plan").mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             path.write_text(text, encoding="utf-8")
-            echo(f"wrote {path}")
+            show(f"wrote {path}")
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
     enter = f"cd {target} && " if folder else ""
-    echo(f"next: {enter}wavecrew plan · wavecrew run")
+    show(f"next: {enter}wavecrew plan · wavecrew run")
     return ExitCode.OK
 
 
@@ -188,7 +188,7 @@ def config_validate(settings: Globals) -> int:
         echo_json({"valid": True, "read": read, "diagnostics": found})
         return ExitCode.OK
     if loaded.diagnostics:
-        echo(findings.text(loaded.diagnostics))
+        show(findings.text(loaded.diagnostics))
     echo(f"the configuration is valid; read: {', '.join(read) or 'no file'}")
     return ExitCode.OK
 
@@ -203,7 +203,7 @@ def config_path(settings: Globals) -> int:
         echo_json({"files": [{"path": str(file.path), "read": file.read} for file in files]})
         return ExitCode.OK
     for file in files:
-        echo(f"{'read   ' if file.read else 'absent '} {file.path}")
+        show(f"{'read   ' if file.read else 'absent '} {file.path}")
     return ExitCode.OK
 
 
@@ -229,8 +229,8 @@ def doctor(settings: Globals, prove_gate: bool) -> int:
         for result in results:
             head = f"{'ok  ' if result.ok else 'FAIL'}  {result.name:<14} "
             for line in wrapped(head, result.detail.split(" "), 80, between=" "):
-                echo(line)
+                show(line)
             if not result.ok:
-                echo(f"      fix: {result.fix}")
+                show(f"      fix: {result.fix}")
     sys.stdout.flush()
     return ExitCode.OK if all(result.ok for result in results) else ExitCode.PREFLIGHT
