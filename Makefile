@@ -7,7 +7,12 @@ STAMP := .venv/.installed
 # Tests that kill, fill, storm and attack; they take as long as all the others together.
 HARD := tests/chaos $(addprefix tests/e2e/test_e2e_,demo.py storm.py hostile_git.py ground.py quota.py edits_in_git.py results.py)
 
-.PHONY: demo test durability chaos check format lint types imports cover lock bench clean help
+# The programs of `test-agents`: where they are, which are tried (all four by default), and which of the tests.
+export WAVECREW_AGENTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wavecrew/agent-programs
+AGENTS ?= claude codex gemini opencode
+AGENT_TESTS ?= tests/agents
+
+.PHONY: demo test test-agents durability chaos check format lint types imports cover lock bench clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +29,11 @@ demo: $(STAMP) ## build a small project in parallel and in sequence, and compare
 	@$(BIN)/wavecrew demo
 
 test: $(STAMP) ## all tests but the hard ones
-	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD:%=--ignore=%)
+	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD:%=--ignore=%) --ignore=tests/agents
+
+test-agents: $(STAMP) ## the real agent programs, against a scripted model on loopback; installs them with npm
+	@$(BIN)/python tests/agents/install.py "$(WAVECREW_AGENTS)" $(AGENTS)
+	@WAVECREW_TEST_AGENTS="$(AGENTS)" $(BIN)/pytest -q -n 3 --dist worksteal $(AGENT_TESTS)
 
 durability: $(STAMP) ## the hard tests in their short form: kills, full disks, storms, hostile repositories
 	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD)
@@ -44,7 +53,7 @@ imports: $(STAMP) ## the floors of the house
 	$(BIN)/lint-imports
 
 cover: $(STAMP) ## the coverage that the founding modules must have, by the tests that start no run
-	$(BIN)/pytest -q -n 3 --dist worksteal --ignore=tests/e2e --ignore=tests/chaos --cov --cov-report=
+	$(BIN)/pytest -q -n 3 --dist worksteal --ignore=tests/e2e --ignore=tests/chaos --ignore=tests/agents --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py,src/wavecrew/core/lock_registry.py'
 

@@ -24,6 +24,20 @@ from wavecrew.stub_model import StubModel
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*"]  # they look for processes in /proc
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """CI takes `-m short`: each promise once, and not each way in which it could be broken."""
+    config.addinivalue_line("markers", "long: a further case of something that another test shows, too")
+    config.addinivalue_line("markers", "short: everything else")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is not long is short."""
+    for item in items:
+        if item.get_closest_marker("long") is None:
+            item.add_marker("short")
+
+
 def pytest_report_header() -> str:
     """Which programs are tried."""
     return f"agents: {', '.join(chosen())} of {programs_folder()}"

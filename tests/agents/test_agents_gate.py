@@ -19,6 +19,7 @@ from wavecrew.core.ceiling import probe
 
 MakeWorld = Callable[..., World]
 SHARED = ("--isolation", "shared")
+SHORT = ("is killed", "prints that all is allowed")
 
 
 def test_who_writes_what_is_held_waits_and_writes_when_it_is_free(agent: str, make_world: MakeWorld) -> None:
@@ -112,7 +113,7 @@ def test_what_a_program_of_a_shell_writes_outside_is_refused_by_the_kernel(agent
 # -- broken gates ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [way if way in SHORT else pytest.param(way, marks=pytest.mark.long) for way in WAYS])
 def test_nothing_is_written_when_the_hook(agent: str, make_world: MakeWorld, way: str) -> None:
     world = make_world(agent)
     world.box.extra |= broken_package(world.base / "broken", way)
@@ -160,7 +161,15 @@ def test_nothing_is_written_while_the_coordinator_hangs(agent: str, make_world: 
     assert not world.path("x.txt").exists()
 
 
-@pytest.mark.parametrize("answer", [b"", b"%% garbage \xff", b'{"verdict": "maybe"}', b'{"verdict": "allow"'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="nobody"),
+        pytest.param(b"%% garbage \xff", id="garbage"),
+        pytest.param(b'{"verdict": "maybe"}', id="no verdict", marks=pytest.mark.long),
+        pytest.param(b'{"verdict": "allow"', id="half a verdict", marks=pytest.mark.long),
+    ],
+)
 def test_nothing_is_written_when_somebody_else_answers(agent: str, make_world: MakeWorld, answer: bytes) -> None:
     """The coordinator is dead, and what listens at its door talks garbage, or nobody does at all."""
     world = make_world(agent)

@@ -109,7 +109,7 @@ def test_a_server_that_is_not_there_is_told_and_costs_no_retry(agent: str, make_
         nobody.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused, and nobody else gets it
         world = make_world(agent, url=f"http://127.0.0.1:{nobody.getsockname()[1]}")
         world.repo.plan(task("p", agent, "write a.txt: hello", writes=["a.txt"], retries=0))
-        limits = ("--timeout", "20") if agent == "codex" else ()  # it waits for the network for ever
+        limits = ("--timeout", "10") if agent == "codex" else ()  # it waits for the network for ever
 
         running = world.start(*limits)
         [ended] = world.until(lambda: world.events("AttemptEnded"), "the attempt ends", running)
