@@ -42,6 +42,7 @@ FURTHER = {
     "command": (),
     "command_prompt": "stdin",
     "model": None,
+    "agent_models": (),
     "prompt_template": None,
     "phase_timeout_seconds": None,
     "retries": 0,
@@ -67,6 +68,7 @@ FURTHER = {
     "ceiling": "auto",
     "put_back": True,
     "env": (),
+    "agent_env": (),
     "ui": "auto",
     "log_limit_bytes": None,
     "notify": (),
@@ -214,6 +216,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": ["make", 3]}, "command must be a list of a program and its arguments, not ['make', 3]"),
     ({"command": ["", "x"]}, "command must be a list of a program and its arguments, not ['', 'x']"),
     ({"command": ["x", "a\0"]}, "command must be a list of a program and its arguments, not ['x', 'a\\x00']"),
+    ({"agent_env": ["KEY"]}, "agent_env must be a list like claude:ANTHROPIC_API_KEY, not ['KEY']"),
+    ({"agent_models": ["claude:a b"]}, "agent_models must be a list like claude:MODEL, not ['claude:a b']"),
     ({"env": ["A=1"]}, "env must be a list of names of environment variables, not ['A=1']"),
     ({"retries": 10**5000}, "retries must be a whole number from 0 to 100, not this int"),
     ({"plan": "x" * 100 + "\n"}, f"plan must be a path, not '{'x' * 59}…"),
@@ -347,10 +351,15 @@ _web_address = st.from_regex(
     r"https?://([a-z][a-z0-9.-]{0,8}|\[[0-9a-f:]{2,9}\])(:[0-9]{1,5})?([/?][!-~]{0,9})?", fullmatch=True
 )
 
+_agent = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)
 _command_line = st.lists(_argument, min_size=1, max_size=3).map(shlex.join) | st.just("none")
 _person = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>"), min_size=1, max_size=8)
 
+_graphic = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=","), min_size=1, max_size=8)
+
 _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
+    "agent_env": st.lists(st.builds("{}:{}".format, _agent, _variable_name), max_size=4).map(tuple),
+    "agent_models": st.lists(st.builds("{}:{}".format, _agent, _graphic), max_size=4).map(tuple),
     "author": st.builds("{} <{}>".format, _person, _person),
     "budget": st.builds("{}{}".format, st.integers(1, 999), st.sampled_from(["usd", "tok", " ktok", "Mtok"])),
     "notify": st.lists(st.sampled_from(["terminal", "bell", "command", "webhook"]), max_size=3).map(tuple),

@@ -510,6 +510,7 @@ _phases = st.builds(
     steps=st.lists(_steps, max_size=2).map(tuple),
     agent=_text,
     fallback=_text,
+    model=_text,
     timeout_seconds=_amount,
     retries=st.none() | st.integers(0),
     source=st.none() | st.builds(Source, _text, st.integers(), st.integers()),

@@ -157,7 +157,7 @@ def test_front_matter(tmp_path: Path) -> None:
         {
             "010-a.md": "---\nid: 010\nname: First\nneeds: []\nwrites: [src/a.py]\n---\nDo it.\n",
             "020-b.md": "---\nid: 020\nname: Second\nneeds: [010]\nreads:\n  - src/a.py\n"
-            "locks: ['port:8080']\nestimate: 30m\nagent: claude\nfallback: codex\n"
+            "locks: ['port:8080']\nestimate: 30m\nagent: claude\nfallback: codex\nmodel: opus\n"
             "timeout: 20m\nretries: 2\nchecks:\n  - make test\n  - [true, it]\ncommand: [make, all]\n---\n"
             "# Whatever\nDo it too.\n",
         },
@@ -174,6 +174,21 @@ def test_front_matter(tmp_path: Path) -> None:
     )
     assert (second.reads, second.locks, second.estimated_time) == (("src/a.py",), ("port:8080",), 0.5)
     assert (first.fallback, second.fallback) == ("", "codex")
+    assert (first.model, second.model) == ("", "opus")
+
+
+@pytest.mark.parametrize("word", ["inherit", "default", "Auto", "none"])
+def test_a_model_that_a_document_leaves_to_others_is_none(tmp_path: Path, word: str) -> None:
+    plan = folder(tmp_path, {"010-a.md": f"---\nid: a\nwrites: [x]\nmodel: {word}\n---\nDo it.\n"})
+    assert plan.phases[0].model == ""
+    assert plan.diagnostics == ()
+
+
+@pytest.mark.parametrize("word", ["[a, b]", "-x", "''"])
+def test_what_is_no_model_is_told(tmp_path: Path, word: str) -> None:
+    plan = folder(tmp_path, {"010-a.md": f"---\nid: a\nwrites: [x]\nmodel: {word}\n---\nDo it.\n"})
+    assert plan.phases[0].model == ""
+    assert "the name of a model" in plan.diagnostics[0].message
 
 
 def test_front_matter_slips_are_told_with_their_line(tmp_path: Path) -> None:

@@ -106,6 +106,39 @@ def test_an_agent_program_that_is_missing_is_told_before_anything_starts(box: Sa
     assert repo.branches() == set()
 
 
+def test_models_and_variables_of_single_agents(repo: Repo) -> None:
+    """The document counts most; what only Claude may see is not handed to checks beside it, and never shown."""
+    script = "SHELL echo my key is $FAKE_KEY\nSHELL env > $HOME/.claude/seen\nWRITE a: 1"
+    repo.plan(
+        task("a", script, writes=("a",), model="opus"),
+        task("b", "WRITE b: 1", writes=("b",)),
+        task("c", "", command=["sh", "-c", "env > c"], agent="command", writes=("c",)),
+    )
+    repo.box.write("wavecrew.toml", 'agent_models = ["claude:sonnet"]\nagent_env = ["claude:FAKE_KEY"]\n')
+    repo.box.extra["FAKE_KEY"] = "sk-0123456789"
+    shown = repo.run("--dry-run")
+    assert "agent claude, model opus" in shown.out
+    assert "agent claude, model sonnet" in shown.out
+    models = {one["phase"]: one["model"] for one in repo.run("--dry-run", "--json").json["jobs"]}
+    assert (models["a"], models["b"]) == ("opus", "sonnet")
+
+    done = repo.run()
+
+    assert done.code == 0, done
+    assert {one["phase"]: one["model"] for one in repo.events("AgentReported")} == {"a": "opus", "b": "sonnet"}
+    assert "FAKE_KEY=sk-0123456789" in (repo.box.home / ".claude" / "seen").read_text()
+    assert "FAKE_KEY" not in repo.text("c")
+    told = repo.box.wavecrew("logs", "a").out
+    assert "my key is [FAKE_KEY]" in told
+    assert "sk-0123456789" not in told + done.out
+    assert "sk-0123456789" in repo.box.wavecrew("logs", "a", "--raw").out
+    shown_plan = repo.box.wavecrew("plan", "plan.json", "--json").json
+    assert [one["model"] for one in shown_plan["phases"]] == ["opus", None, None]
+    repo.box.write("wavecrew.toml", 'agent_models = ["claude:haiku"]\nagent_env = ["claude:FAKE_KEY"]\n')
+    why = {one["phase"]: one["reason"] for one in repo.run("--dry-run", "--json").json["jobs"]}
+    assert why == {"b": "the setting model changed"}  # what the document says has not
+
+
 def test_an_agent_that_says_that_it_failed_has_failed(repo: Repo) -> None:
     repo.plan(task("a", "WRITE a: 1\nFAIL", writes=("a",)))
 

@@ -7,7 +7,7 @@ What it does not know: which run that is and where it stands.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from wavecrew.agents.command import CommandAgent
@@ -46,6 +46,7 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         command=config.command,
         prompt_by_file=config.command_prompt == "file",
         model=config.model or "",
+        models=dict(pair.split(":", 1) for pair in config.agent_models),
         prompt_template=_prompt_template(workspace.loaded),
         bounds=bounds_for(workspace.folder, config, agents),
         timeout=config.phase_timeout_seconds,
@@ -54,8 +55,18 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         setup=config.setup,
         first_port=config.first_port,
         passed_on=config.env,
+        passed_to=_by_agent(config.agent_env),
         environ=dict(os.environ),
     )
+
+
+def _by_agent(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """`claude:KEY` as the names that each agent may see."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        agent, _, name = pair.partition(":")
+        found[agent] = (*found.get(agent, ()), name)
+    return found
 
 
 def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[str, object]) -> Bounds:
@@ -134,12 +145,12 @@ def _work_settings(config: ParallelExecutionConfig, jobs: JobMaker) -> Callable[
         prompted["command_prompt"] = config.command_prompt
     if jobs.prompt_template:
         prompted["prompt_template"] = jobs.prompt_template
-    modelled = {"model": jobs.model} if jobs.model else {}
 
     def settings(phase: PhaseInfo) -> Mapping[str, object]:
         agent = jobs.agent_of(phase)
         if phase.command or agent == RunbookAgent.name:
             return for_all
-        return for_all | prompted | (modelled if agent != CommandAgent.name else {})
+        model = jobs.model_of(phase) if agent != CommandAgent.name else ""
+        return for_all | prompted | ({"model": model} if model else {})
 
     return settings

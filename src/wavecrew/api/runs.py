@@ -140,7 +140,10 @@ class PreparedRun:
     @property
     def variables_from_project(self) -> tuple[str, ...]:
         """Environment variables that the project, and not the user, wants agents to see."""
-        return self.config.env if self.workspace.loaded.from_project("env") else ()
+        loaded = self.workspace.loaded
+        return tuple(
+            text for name in ("env", "agent_env") if loaded.from_project(name) for text in getattr(self.config, name)
+        )
 
     @property
     def needs_consent(self) -> bool:

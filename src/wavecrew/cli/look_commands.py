@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import click
 from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
 from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
+from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, NotFoundError, UsageError
 
@@ -124,7 +126,8 @@ def logs(
     raw: bool,
 ) -> int:
     """Show what the agent of PHASE printed, and then the checks of the merged tree and the teardown, if there were any.
-    Control sequences are taken out unless --raw is given, which shows the agent alone.
+    Control sequences, and the values of variables that agents were handed by name, are taken out unless --raw is
+    given, which shows the agent alone.
     """
     from wavecrew.api.selection import phase_named
     from wavecrew.cli.log_tail import logs_beside
@@ -148,33 +151,34 @@ def logs(
             path = opened.log_file(name, attempt)
             if not raw and (session := opened.session_of(name, attempt)):
                 echo(f"-- goes on with session {session}")
+            hide = Redaction() if raw else Redaction.for_run(opened.state.settings, os.environ)
             if follow:
-                _follow(path, raw=raw)
+                _follow(path, hide, raw=raw)
             else:
-                _show(path, lines, raw=raw)
+                _show(path, lines, hide, raw=raw)
             for title, beside in () if raw else logs_beside(path):
                 echo(f"-- {title}")
-                _show(beside, lines, raw=False)
+                _show(beside, lines, hide, raw=False)
     return ExitCode.OK
 
 
-def _show(path: Path, lines: int | None, *, raw: bool) -> None:
+def _show(path: Path, lines: int | None, hide: Redaction, *, raw: bool) -> None:
     from wavecrew.cli.log_tail import follow, last_lines
     from wavecrew.views.terminal_text import clean
 
     if lines is not None and not raw:
-        echo(clean(last_lines(path, lines)))
+        echo(clean(hide.text(last_lines(path, lines))))
         return
     for piece in follow(path, lambda: True):
-        _write(piece, raw=raw)
+        _write(hide.raw(piece), raw=raw)
 
 
-def _follow(path: Path, *, raw: bool) -> None:
+def _follow(path: Path, hide: Redaction, *, raw: bool) -> None:
     from wavecrew.cli.log_tail import follow
     from wavecrew.core.liveness import is_locked
 
     for piece in follow(path, lambda: not is_locked(path.parent / "lock")):
-        _write(piece, raw=raw)
+        _write(hide.raw(piece), raw=raw)
         sys.stdout.flush()
 
 

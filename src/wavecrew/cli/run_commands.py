@@ -258,11 +258,15 @@ def show_jobs(prepared: PreparedRun, *, as_json: bool) -> None:
         _show_job(job, state.graph.wave_of[job.phase.id], prepared.again.get(job.phase.id, ""))
 
 
+_WITHOUT_MODEL = ("command", "runbook")
+
+
 def _show_job(job: Prepared, wave: int, reason: str) -> None:
     shared = " (shared)"
     locks = ", ".join(f"{claim.resource}{'' if claim.exclusive else shared}" for claim in job.claims)
     limit = f"{job.job.timeout:g}s" if job.job.timeout is not None else "none"
-    echo(f"{job.phase.id}  {job.phase.name}   wave {wave}, attempt {job.attempt}, agent {job.agent}")
+    model = f", model {job.model}" if job.model and job.agent not in _WITHOUT_MODEL else ""
+    echo(f"{job.phase.id}  {job.phase.name}   wave {wave}, attempt {job.attempt}, agent {job.agent}{model}")
     from wavecrew.views.run_words import wrapped
     from wavecrew.views.terminal_text import one_line
 
@@ -292,6 +296,7 @@ def _job_data(job: Prepared) -> dict[str, Any]:
         "phase": job.phase.id,
         "attempt": job.attempt,
         "agent": job.agent,
+        "model": job.model or None,
         "session": job.session or None,
         "cwd": job.job.workspace,
         "environment": sorted(job.job.environment),

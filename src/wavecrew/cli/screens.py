@@ -19,6 +19,7 @@ from wavecrew.api.history import progress_of
 from wavecrew.api.runs import PreparedRun
 from wavecrew.cli.globals import echo, only_ascii, show
 from wavecrew.cli.log_tail import last_lines, logs_beside
+from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.events import Cause, Event
 from wavecrew.models.execution_state import ExecutionState
@@ -227,9 +228,9 @@ class _Live:
 
 def failed_logs(prepared: PreparedRun, state: ExecutionState) -> Mapping[str, str]:
     """The last lines of the log of each failed phase."""
-    folder = prepared.workspace.folder / STATE_FOLDER
+    folder, hide = prepared.workspace.folder / STATE_FOLDER, Redaction.for_run(state.settings, os.environ)
     return {
-        name: last_lines(_telling_log(folder / found.log, found.cause), _FAILED_LOG_LINES)
+        name: hide.text(last_lines(_telling_log(folder / found.log, found.cause), _FAILED_LOG_LINES))
         for name, found in state.phase_states.items()
         if found.status is PhaseStatus.FAILED and found.log
     }

@@ -87,6 +87,12 @@ Arguments = Annotated[tuple[Annotated[str, Strict()], ...], AfterValidator(_no_n
 Names = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...]
 
 
+ForAgents = tuple[
+    Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*:[\x21-\x2b\x2d-\x7e]+$")], ...
+]
+NamesForAgents = tuple[
+    Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*:[A-Za-z_][A-Za-z0-9_]*$")], ...
+]
 Amount = Annotated[str, Strict(), AfterValidator(_budget)]
 CommandLines = tuple[Annotated[str, Strict(), AfterValidator(_command_line)], ...]
 Channels = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^(terminal|bell|command|webhook)$")], ...]
@@ -113,6 +119,7 @@ class ParallelExecutionConfig(BaseModel):
     command: Arguments = Field(default=(), description="Program and arguments that the agent named command runs.", json_schema_extra=_told(form="a list of a program and its arguments"))
     command_prompt: Literal["stdin", "file"] = Field(default="stdin", description="How that program gets the task: on standard input, or in a file that {prompt_file} in command stands for.")
     model: Text | None = Field(default=None, description="Model that agents with a choice of models use, as their program calls it; none leaves the choice to the program.", json_schema_extra=_told(form="the name of a model"))
+    agent_models: ForAgents = Field(default=(), description="Models of single agents, which count more than model, as AGENT:MODEL; a document can name one for its phase.", json_schema_extra=_told(form="a list like claude:MODEL"))
     prompt_template: Text | None = Field(default=None, description="File with the text that prompts are made from, with {placeholders}; none takes ours. See docs/agents.md.", json_schema_extra=_told(form="a path"))
     phase_timeout_seconds: Limit = Field(default=None, description="Longest time for one attempt, in seconds; none sets no limit.", json_schema_extra=_told(flag="--timeout"))
     retries: Whole = Field(default=0, ge=0, le=100, description="Further attempts after a failed one.")
@@ -138,6 +145,7 @@ class ParallelExecutionConfig(BaseModel):
     ceiling: Literal["auto", "on", "off"] = Field(default="auto", description="Whether the kernel keeps agents from writing outside of their work, their own folders and the one for temporary files; on refuses to run where it cannot, auto says so and goes on.")
     put_back: Switch = Field(default=True, description="Whether an attempt that is repeated starts from the claimed files as they were before the failed one.")
     env: Names = Field(default=(), description="Environment variables that agents may see beyond the basic ones; names, never values.", json_schema_extra=_told(form="a list of names of environment variables"))
+    agent_env: NamesForAgents = Field(default=(), description="Environment variables that only one agent may see, as AGENT:NAME; names, never values.", json_schema_extra=_told(form="a list like claude:ANTHROPIC_API_KEY"))
     ui: Literal["auto", "tui", "live", "plain", "jsonl", "none"] = Field(default="auto", description="How progress is shown; auto is live on a terminal and plain elsewhere. tui fills the terminal, and the run goes on without it.")
     log_limit_bytes: Bytes = Field(default=None, description="Largest log of one attempt, in bytes; beyond it head and tail are kept. none sets no limit.")
     notify: Channels = Field(default=(), description="Where news worth a person goes: to the terminal as a notification, as a bell, to notify_command, to notify_webhook. See docs/notifications.md.", json_schema_extra=_told(form="a list of terminal, bell, command and webhook"))

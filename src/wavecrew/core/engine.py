@@ -124,7 +124,7 @@ class Engine:
             supervisor=self._supervisor,
             post=self._inbox.put_nowait,
             stopping=lambda: bool(self._stop_reason),
-            watch=(watch := Watch(oversight.silent_after)),
+            watch=(watch := Watch(oversight.silent_after, jobs.redacted)),
             gate=self._gate,
         )
         self._oversight = Oversight(

@@ -19,6 +19,7 @@ from wavecrew.core import acp_driver, agent_home
 from wavecrew.core.attempts import LOG_NAME, Job, attempt_folder, files_folder
 from wavecrew.core.bounds import Bounds
 from wavecrew.core.liveness import ATTEMPT_MARK
+from wavecrew.core.redaction import Redaction
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.errors import PreflightError
 from wavecrew.models.events import AttemptStarted
@@ -86,6 +87,8 @@ class Prepared:
     """A digest of each thing that its work rests on, by name."""
     session: str = ""
     """The session of the attempt before, if it goes on in that."""
+    model: str = ""
+    """The model that its agent is told to use; empty leaves it to that."""
 
     def started(self, now: float, fence: int, state_folder: Path) -> AttemptStarted:
         """The event that tells of its start; `now` is in seconds since 1970."""
@@ -120,6 +123,8 @@ class JobMaker:
     prompt_by_file: bool = False
     model: str = ""
     """The model that agents with a choice of models use; empty leaves it to them."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The models of single agents, by their names."""
     prompt_template: str = ""
     bounds: Bounds | None = None
     """What keeps agents within what their phases may write, beside the claims."""
@@ -130,6 +135,8 @@ class JobMaker:
     """Command lines that make a worktree ready before the agent starts."""
     first_port: int = 20_000
     passed_on: tuple[str, ...] = ()
+    passed_to: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Environment variables that single agents may see, by their names."""
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def agent_of(self, phase: PhaseInfo) -> str:
@@ -137,6 +144,18 @@ class JobMaker:
         if phase.agent:
             return phase.agent
         return "command" if phase.command else self.default_agent
+
+    def model_of(self, phase: PhaseInfo, agent: str = "") -> str:
+        """The model for a phase with its own agent or with `agent`: that of the document, which is meant for its own
+        agent alone, else that of the agent, else that of all. Empty leaves the choice to the agent."""
+        agent = agent or self.agent_of(phase)
+        own = phase.model if agent == self.agent_of(phase) else ""
+        return own or self.models.get(agent, "") or self.model
+
+    def redacted(self, text: str) -> str:
+        """A text without the values of the variables that are handed to agents by name."""
+        names = (*self.passed_on, *(name for names in self.passed_to.values() for name in names))
+        return Redaction(names, self.environ).text(text)
 
     def require_agents(self, phases: Iterable[PhaseInfo]) -> None:
         """Raise PreflightError, naming every phase that its agent cannot do, before anything is started."""
@@ -205,7 +224,7 @@ class JobMaker:
             previous_failure=previous_failure,
             earlier_branch=desk.earlier_branch,
             session=session,
-            model=self.model,
+            model=(model := self.model_of(phase, name)),
             template=self.prompt_template,
             files=str(files_folder(folder)),
             launcher=(sys.executable, "-I", "-S", agent_home.__file__),
@@ -227,9 +246,9 @@ class JobMaker:
         blocks = (step for step in map(_block_step, _check_blocks(phase)) if (step.argv, step.stdin) not in carried_out)
         steps = (*setup, *own, *blocks, *_command_checks(phase))
         timeout = self.timeout if phase.timeout_seconds is None else phase.timeout_seconds
-        job = self._job(phase.id, attempt, desk, folder, steps, more, timeout)
+        job = self._job(phase.id, attempt, desk, folder, steps, more, timeout, self.passed_to.get(name, ()))
         job = replace(job, files=invocation.files)
-        return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs, session)
+        return Prepared(phase, attempt, name, folder, job, self.claims(phase), desk, inputs, session, model)
 
     def folder(self, phase: str, attempt: int) -> Path:
         """Where an attempt keeps its log, its job and its result."""
@@ -248,8 +267,9 @@ class JobMaker:
         steps: tuple[JobStep, ...],
         more: Mapping[str, str],
         timeout: float | None,
+        passed_to: tuple[str, ...] = (),
     ) -> Job:
-        wanted = {*PASSED_ON, *self.passed_on}
+        wanted = {*PASSED_ON, *self.passed_on, *passed_to}
         passed = {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
         own = {
             ATTEMPT_MARK: str(folder),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,10 +83,11 @@ class _Watched:
 
 class Watch:
     """Watches the open attempts of one coordinator. All times are in seconds since 1970. `silent_after` is how long
-    nothing may be heard of an agent; None does not look for that."""
+    nothing may be heard of an agent; None does not look for that. `redact` takes out of words what nobody may read."""
 
-    def __init__(self, silent_after: float | None = None) -> None:
+    def __init__(self, silent_after: float | None = None, redact: Callable[[str], str] = str) -> None:
         self._silent_after = silent_after
+        self._redact = redact
         self._open: dict[Path, _Watched] = {}
         self._looked = float("-inf")
 
@@ -141,7 +142,7 @@ class Watch:
                 one.heard = now
                 return
             one.silent = True
-            yield Silence(one.phase, one.heard, self._words(folder, one))
+            yield Silence(one.phase, one.heard, self._redact(self._words(folder, one)))
 
     def _has_grown(self, folder: Path, one: _Watched, now: float) -> bool:
         try:
@@ -240,6 +241,7 @@ class Watch:
             return Told(report)
         code = result.code if result.step == last else 0
         judged = judge(report, code, one.agent.exit_meanings)
+        judged = replace(judged, detail=self._redact(judged.detail))
         if judged.ending is Ending.FAILED and one.earlier is not None and report.session != one.earlier.session:
             judged = replace(judged, ending=Ending.NO_SESSION)  # it failed before it had taken the session up
         return Told(report, judged)
@@ -253,7 +255,7 @@ class Watch:
         report = one.reader.report()
         words = {
             "step": one.lines.last_agent_step,
-            "activity": report.last_activity,
+            "activity": self._redact(report.last_activity),
             "input_tokens": report.usage.input,
             "output_tokens": report.usage.output,
             "cost_usd": report.cost_usd,

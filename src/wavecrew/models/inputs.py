@@ -29,8 +29,9 @@ AFTER: Final = "after:"
 ATTEMPT: Final = "attempt"
 """Tells one attempt from every other, so that work that was done again is other work. It never counts as a change."""
 
-_NO_WORK: Final = frozenset({"source", "line", "estimated_time", "timeout_seconds", "retries", "fallback"})
-"""Fields of a phase that say where it stands, when it is due, how often it is tried and who stands in."""
+_NO_WORK: Final = frozenset({"source", "line", "estimated_time", "timeout_seconds", "retries", "fallback", "model"})
+"""Fields of a phase that say where it stands, when it is due, how often it is tried and who stands in. Its model counts
+as the setting that it takes the place of."""
 
 
 class Evidence(Protocol):

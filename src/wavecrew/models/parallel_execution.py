@@ -98,6 +98,8 @@ class _PhaseDetails:
     """Name of the agent to use; empty means the one of the configuration."""
     fallback: str = ""
     """Name of the agent that stands in while the account of that one is used up; empty as above."""
+    model: str = ""
+    """The model that its own agent uses, as the program calls it; empty means the one of the configuration."""
     timeout_seconds: float | None = None
     """Longest time for one attempt; None means the one of the configuration."""
     retries: int | None = None

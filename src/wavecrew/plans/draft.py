@@ -94,6 +94,7 @@ class Draft:
     steps: list[Step] = field(default_factory=list)
     agent: str = ""
     fallback: str = ""
+    model: str = ""
     timeout: float | None = None
     retries: int | None = None
 

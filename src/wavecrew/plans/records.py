@@ -40,6 +40,7 @@ _ALIASES: Final = {
     "command": "command",
     "agent": "agent",
     "fallback": "fallback fallback_agent",
+    "model": "model",
     "timeout": "timeout timeout_seconds",
     "retries": "retries",
     "name": "name title",
@@ -50,7 +51,7 @@ _ALIASES: Final = {
 KEYS: Final = {alias: key for key, aliases in _ALIASES.items() for alias in aliases.split()}
 _OWN: Final = (
     "id", "name", "title", "needs", "depends_on", "dependencies", "writes", "outputs", "reads", "locks", "checks",
-    "command", "agent", "fallback",
+    "command", "agent", "fallback", "model",
     "timeout", "retries", "estimate", "description",
 )  # fmt: skip
 #: Keys of other tools that are passed over without a word.
@@ -59,8 +60,11 @@ FOREIGN: Final = words(
     " must_haves parallel"
     " conflicts_with issue github version branch epic story points size summary objective goal subtasks details"
     " test_strategy category"
-    " requirements model tools color context checked scope read_first note notes lock check names idea"
+    " requirements tools color context checked scope read_first note notes lock check names idea"
 )
+
+#: Words of other tools that leave the choice of a model to somebody else.
+_ANY_MODEL: Final = frozenset({"inherit", "default", "auto", "any", "none"})
 
 #: Keys by which a document shows that it is a phase.
 MARKS: Final = frozenset(KEYS) - {
@@ -69,6 +73,7 @@ MARKS: Final = frozenset(KEYS) - {
     "description",
     "agent",
     "fallback",
+    "model",
     "prompt",
     "files",
     "output",
@@ -274,6 +279,13 @@ class _Reader:
         else:
             self.draft.fallback = node.text.strip()
 
+    def model(self, key: str, node: Node) -> None:
+        text = (node.text or "").strip()
+        if not text or not text.isprintable() or text.startswith("-"):
+            self.wrong(key, node, "the name of a model", f"write `{key}: ` and the name as the agent calls it")
+        elif text.casefold() not in _ANY_MODEL:
+            self.draft.model = text
+
     def timeout(self, key: str, node: Node) -> None:
         bare = "second" if key == "timeout_seconds" else "minute"
         hours = parse_duration(node.text, bare="second" if key == "timeout_seconds" else "") if node.text else None
@@ -304,6 +316,7 @@ _READERS: Final[dict[str, Callable[[_Reader, str, Node], None]]] = {
     "command": _Reader.command,
     "agent": _Reader.agent,
     "fallback": _Reader.fallback,
+    "model": _Reader.model,
     "timeout": _Reader.timeout,
     "retries": _Reader.retries,
 }

@@ -167,6 +167,7 @@ def build(draft: Draft, dependencies: Sequence[str], findings: Findings) -> Phas
             steps=tuple(draft.steps),
             agent=draft.agent,
             fallback=draft.fallback,
+            model=draft.model,
             timeout_seconds=draft.timeout,
             retries=draft.retries,
             source=draft.source,

@@ -65,6 +65,7 @@ def _phase(phase: PhaseInfo, analysis: Analysis) -> dict[str, object]:
         "locks": list(phase.locks),
         "estimated_time": phase.estimated_time,
         "agent": phase.agent or None,
+        "model": phase.model or None,
         "wave": analysis.wave_of.get(phase.id),
         "slack": analysis.hours(analysis.slack.get(phase.id)),
         "source": source,
