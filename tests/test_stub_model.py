@@ -294,7 +294,8 @@ def test_a_dialogue_follows_the_script(stub: StubModel, program: str, tools: lis
 
     assert [tool_of(program, answer) for answer in answers] == [*tools, "all good"]
     assert [(one.name, one.step, one.model) for one in stub.requests] == [("p", n, "some-model") for n in range(3)]
-    assert stub.requests[-1].results[-1].find("result 1") >= 0
+    assert "result 1" in stub.requests[-1].results[-1]
+    assert [one.heard - stub.requests[0].heard for one in stub.requests] == [0, 1, 2]
 
 
 def counted(program: str, answer: Any) -> Tokens:

@@ -99,3 +99,33 @@ def test_an_interrupted_run_ends_its_agents_and_goes_on_later(agent: str, make_w
 
     assert done.code == 0, (done, world.told())
     assert world.repo.files() >= {"a.txt", "b.txt"}
+
+
+def test_an_interrupted_agent_goes_on_in_its_session_and_nothing_is_counted_twice(
+    agent: str, make_world: MakeWorld
+) -> None:
+    world = make_world(agent)
+    world.repo.plan(task("p", agent, "write a.txt: a", "wait go", "write b.txt: b", "say all there"))
+    running = world.start("--grace", "5", "--isolation", "shared")
+    world.until(lambda: world.stub.waiting("go"), "it is at work", running)
+    running.send(signal.SIGTERM)
+    running.end()
+    wait_for(lambda: not world.box.alive(), "nothing is alive")
+    heard = max(one.heard for one in world.stub.requests)
+    before = len(world.stub.requests)
+    world.stub.open("go")
+
+    done = world.run("--isolation", "shared")
+
+    assert done.code == 0, (done, world.told())
+    assert (world.read("a.txt").strip(), world.read("b.txt").strip()) == ("a", "b")
+    later = [one for one in world.stub.requests[before:] if not one.side]
+    assert later[0].heard > heard, world.told()  # it remembers all that was said
+    reports = world.events("AgentReported")
+    assert {one["session"] for one in reports} == {reports[0]["session"]}
+    spent = world.stub.usage["p"]
+    if agent == "gemini":
+        spent += world.stub.side_usage["p"]
+    told = [one for one in reports if one["input_tokens"] is not None]
+    assert sum(one["input_tokens"] for one in told) <= spent.input
+    assert told[-1]["input_tokens"] > 0

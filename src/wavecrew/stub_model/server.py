@@ -46,7 +46,8 @@ _APIS: Final[Mapping[str, Api]] = {
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request as it was answered. `status` is that of HTTP; `name` and `step` are those of the script; `called` are
-    the tools of the answer; `results` is what tools had told since the script began; `side` was not in the script."""
+    the tools of the answer; `results` is what tools had told since the script began; `side` was not in the script;
+    `heard` counts all that users and tools had said, so that a session which goes on is seen."""
 
     path: str
     model: str
@@ -58,6 +59,7 @@ class Request:
     offered: tuple[str, ...] = ()
     side: bool = False
     words: str = ""
+    heard: int = 0
 
 
 class StubModel:
@@ -137,7 +139,8 @@ class StubModel:
         status = plan.turn.status if self._model.fails(plan) else 200
         called = tuple((call.name, call.given) for call in plan.answer.calls) if status == 200 else ()
         offered = tuple(asked.tools)
-        self._note(Request(path, asked.model, plan.name, plan.step, status, called, plan.results, offered, plan.side))
+        told = (plan.name, plan.step, status, called, plan.results, offered, plan.side)
+        self._note(Request(path, asked.model, *told, heard=len(asked.said)))
         if status == 200:
             self._model.spend(plan)
         return status, plan, f"the script says {status} here"
