@@ -165,6 +165,11 @@ def screen_text(pilot: Pilot[None]) -> str:
     return "\n".join(screen_lines(pilot))
 
 
+def screen_words(pilot: Pilot[None]) -> str:
+    """The words of the screen, one blank between them, whatever lines they stand in."""
+    return " ".join(screen_text(pilot).split())
+
+
 def rows_text(rows: Rows) -> str:
     """All lines of some rows, those out of sight, too."""
     return "\n".join("".join(piece.text for piece in line) for line in rows.lines)
@@ -197,30 +202,39 @@ def big_run(count: int, *, agents: int = 8, isolation: str = "worktree") -> list
         name = f"{number + 1:03} {dice.choice(verbs)} {dice.choice(things)}"
         phases.append(phase(name, needs, dice.randint(60, 900), f"src/part{number // 3}.py"))
     events = opening(*phases, agents=agents, settings={"budget": "20usd", "gate": "none"}, isolation=isolation)
-    done: set[str] = set()
+    ended: dict[str, float] = {}
     at = 0.0
-    half = count // 2
-    for place, one in enumerate(phases[:half]):
+    for place, one in enumerate(phases[: count // 2]):
         if place % 17 == 3:
             events.append(keep(at, one.id))
+            ended[one.id] = at
         elif place % 19 == 5:
             events.append(skip(at, one.id))
+            ended[one.id] = at
         else:
-            first = at
-            if place % 7 == 4:
-                events += [work(at, one.id), fail(at + 20, one.id, retry_at=at + 25)]
-                at += 26
-            attempt = 2 if place % 7 == 4 else 1
-            if place % 5 == 2:
-                events.append(wait(at, one.id, "src/shared.py", phases[max(0, place - 1)].id))
-                at += 8
-            events += [work(at, one.id, attempt), told(at + 30, one.id, attempt, 40_000 + place, 0.11)]
-            events += [seal(at + 31, one.id, "src/a.py", attempt=attempt), propose(at + 32, one.id, attempt)]
-            events.append(merged(at + 40, one.id, attempt))
-            at = first + 41 if place % 3 == 0 else at + 12
-        done.add(one.id)
+            begin = max([at, *(ended[name] for name in one.dependencies)])
+            happened, ended[one.id] = _one_phase(place, one.id, begin, phases[max(0, place - 1)].id)
+            events += happened
+            at = begin if place % 3 == 0 else begin + 12
+    done = set(ended)
     events.sort(key=lambda event: event.at)
     return [*events, *_front(phases, done, max(event.at for event in events) - T0 + 5)]
+
+
+def _one_phase(place: int, name: str, at: float, holder: str) -> tuple[list[Event], float]:
+    """A phase that passes in the end, some at the second try or after a wait; and when that is."""
+    found: list[Event] = []
+    attempt = 1
+    if place % 7 == 4:
+        found += [work(at, name), fail(at + 20, name, retry_at=at + 25)]
+        at, attempt = at + 26, 2
+    if place % 5 == 2:
+        found.append(wait(at, name, "src/shared.py", holder))
+        at += 8
+    found += [work(at, name, attempt), told(at + 30, name, attempt, 40_000 + place, 0.11)]
+    found += [seal(at + 31, name, "src/a.py", attempt=attempt), propose(at + 32, name, attempt)]
+    found.append(merged(at + 40, name, attempt))
+    return found, at + 40
 
 
 def _front(phases: list[ev.PhaseInfo], done: set[str], at: float) -> list[Event]:

@@ -51,9 +51,8 @@ class BoardApp(App[None]):
     def on_mount(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
-        board = Board(self.source, self._deeds)
-        board.set_class(not _has_blocks(self.encoding), "ascii")
-        self.push_screen(board)
+        self.set_class(not _has_blocks(self.encoding), "ascii")
+        self.push_screen(Board(self.source, self._deeds))
 
 
 def _has_blocks(encoding: str) -> bool:

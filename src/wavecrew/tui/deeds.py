@@ -129,15 +129,10 @@ class Deeds:
 
         page = Page(title, lines, text=lambda: running.text)
 
-        def said() -> None:
-            if page.is_mounted:
-                page.draw()
-
         async def work() -> None:
-            code = await running.work(said)
+            code = await running.work(page.draw)
             board.source.tick()
-            if page.is_mounted:
-                page.draw(f"{title}   (ended with {code})")
+            page.draw(f"{title}   (ended with {code})")
 
         board.app.push_screen(page, lambda _: running.end())
         board.run_worker(work(), group="deeds")

@@ -185,8 +185,10 @@ class Page(Screen[None]):
         self.draw()
 
     def draw(self, title: str = "") -> None:
-        """Make the text anew, as a command goes on talking."""
+        """Make the text anew, as a command goes on talking; as soon as there is a screen to draw it on."""
         self._title = title or self._title
+        if not self.is_mounted:
+            return
         self.query_one("#page-title", Rows).show([plain(f" {self._title}", "head")])
         page = self.query_one("#page", Rows)
         page.show(self._lines(max(20, self.app.size.width - 2)))
