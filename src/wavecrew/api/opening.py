@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from wavecrew.api.control import fulfil_alone
 from wavecrew.api.evidence import Kept
@@ -28,6 +29,9 @@ from wavecrew.models.keeping import Look, Verdict, standing
 from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.plan import Plan
+
+_UNTOLD: Final = {"notify_command", "notify_webhook", "notify_headers"}
+"""Settings that are not kept in a history, for an address can be a secret."""
 
 # -- a new run --------------------------------------------------------------------------------------------------
 
@@ -51,7 +55,7 @@ def begin(
         plan_digest=plan.digest,
         phases=plan.phases,
         selected=tuple(name for name in graph.nodes if name in chosen),
-        settings=config.model_dump(mode="json"),
+        settings=config.model_dump(mode="json", exclude=_UNTOLD),
         isolation=isolation,
         base=base,
     )

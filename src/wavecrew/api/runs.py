@@ -148,13 +148,14 @@ class PreparedRun:
     @property
     def needs_consent(self) -> bool:
         """Whether the user has to agree to something that the project brings along."""
-        return bool(self.commands or self.variables_from_project)
+        return bool(self.commands or self.variables_from_project or self.workspace.loaded.notices_from_project)
 
     @property
     def consent_digest(self) -> str:
         """What a consent is about: the commands of the plan, and what the project's configuration adds to them."""
         commands = self.workspace.loaded.commands_from_project
         text = f"{self.request.plan.digest} {commands} {self.variables_from_project}"
+        text += "".join(f" news {where}" for where in self.workspace.loaded.notices_from_project)
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
     def execute(

@@ -50,6 +50,7 @@ _COMMANDS = {
     "agents": ("setup", "List the agents that are installed."),
     "config": ("setup", "Show, check and describe the configuration."),
     "doctor": ("setup", "Check that this machine has what a run needs."),
+    "notify": ("notice", "Show where news of a run go, and try it."),
     "demo": ("demo", "Build a small real project in parallel and prove the result."),
 }
 """Each command with the module of this package that holds it, so that `--help` loads none of them."""

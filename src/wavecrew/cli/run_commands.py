@@ -173,11 +173,13 @@ def execute(prepared: PreparedRun, settings: Globals) -> int:
         from wavecrew.cli.ui_commands import run_under_board
 
         return run_under_board(prepared, settings)
+    from wavecrew.cli.notice_commands import news_of
     from wavecrew.cli.screens import screen_for
 
     jsonl = prepared.config.ui == "auto" and _for_programs(prepared, settings)
-    with screen_for("jsonl" if jsonl else prepared.config.ui, prepared, color=settings.wants_color()) as screen:
-        state = prepared.execute(screen.observe, partial(_tell_stop, prepared, screen), screen.note)
+    ui, color = "jsonl" if jsonl else prepared.config.ui, settings.wants_color()
+    with screen_for(ui, prepared, color=color) as screen, news_of(prepared, screen) as observe:
+        state = prepared.execute(observe, partial(_tell_stop, prepared, screen), screen.note)
         screen.finish(state)
     return exit_code(state)
 
@@ -209,6 +211,7 @@ def exit_code(state: ExecutionState) -> int:
 def require_consent(prepared: PreparedRun, settings: Globals, *, yes: bool) -> None:
     """Commands that a document brings are run only after somebody has said so, once for each content of the plan."""
     from wavecrew.api.workspace import Consent
+    from wavecrew.views.terminal_text import one_line
 
     count = prepared.commands
     consent = Consent()
@@ -222,6 +225,9 @@ def require_consent(prepared: PreparedRun, settings: Globals, *, yes: bool) -> N
     shown = prepared.variables_from_project
     if shown:
         what += f" and show agents the variables {', '.join(shown)}"
+    news = prepared.workspace.loaded.notices_from_project
+    if news:
+        what += f" and send news of the run {' and '.join(map(one_line, news))}"
     if not yes:
         if not settings.may_ask:
             raise NeedsHumanError(
