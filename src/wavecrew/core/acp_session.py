@@ -131,7 +131,10 @@ class _Work:
                 self._broken.result()
             words = await working
         except Failure as failure:
-            await self._failed(failure)
+            if stop.is_set():  # it was told to end, too, and was faster than we are
+                self._teller.tell("stopped")
+                return STOPPED
+            self._failed(failure)
             return FAILED
         else:
             self._teller.tell("end", ok=True, words=words)
@@ -153,7 +156,7 @@ class _Work:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
 
-    async def _failed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure) -> None:
         self._client.flush()
         told, words = failure.told, str(failure)
         if told is None:
