@@ -64,11 +64,13 @@ def _read(path: Path) -> str | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o077:
             return None
-        text = file.read(200).decode("ascii", errors="replace").strip()
+        text = os.read(descriptor, 200).decode("ascii", errors="replace").strip()
+    finally:
+        os.close(descriptor)
     return text if len(text) == _LENGTH and text.replace("-", "").replace("_", "").isalnum() else None
 
 

@@ -98,7 +98,7 @@ class _Graph:
         return d
 
     def box(self, phase: PhaseInfo) -> str:
-        """One phase. What it needs stands in it by numbers, for the arrow keys."""
+        """One phase. What it needs stands in it by numbers, for the arrow keys; a button it is only with our module."""
         x, y = self.layout.boxes[phase.id]
         row, place = self.rows[phase.id], self.numbers[phase.id]
         standing = row.standing.value
@@ -109,9 +109,8 @@ class _Graph:
             marks += f'<use href="#m-conflict" x="{number(self.wide - (36 if critical else 20))}" y="6"/>'
         room = self.wide - 20 - 15 * (critical + (phase.id in self.contested))
         return (
-            f'<g class="b{" k" if critical else ""} st-{slug(standing)}" id="b{place}" data-n="{place}" '
-            f'data-needs="{needs}" role="button" tabindex="-1" transform="translate({number(x)} '
-            f'{number(y - _HEIGHT / 2)})" aria-label="{safe(self.title(phase))}, {standing}">'
+            f'<g class="b{" k" if critical else ""} st-{slug(standing)}" id="b{place}" data-needs="{needs}" '
+            f'transform="translate({number(x)} {number(y - _HEIGHT / 2)})">'
             f'<rect width="{number(self.wide)}" height="{number(_HEIGHT)}" rx="6"/>{marks}'
             f'<text x="10" y="19">{safe(cut(self.title(phase), 13 * 1.06, room))}</text>'
             f'<use class="sg" href="#s-{slug(standing)}" x="10" y="27"/>'

@@ -162,6 +162,7 @@ class _RunPage:
         yield (
             '<p class="tools js"><button id="as-graph" type="button" aria-pressed="true">Graph</button>'
             '<button id="as-table" type="button" aria-pressed="false">Table</button>'
+            '<button id="fit" type="button" aria-pressed="false">Fit</button>'
             '<input id="filter" type="search" placeholder="filter: id, name, state" aria-label="filter phases">'
             '<span class="legend"><svg width="12" height="12" class="k"><use href="#m-path"/></svg> critical path '
             '<svg width="12" height="12" class="c"><use href="#m-conflict"/></svg> wants what others want</span></p>'
@@ -187,7 +188,7 @@ class _RunPage:
         some = ", ".join(text(name) for name in needs[:8]) + (f" and {len(needs) - 8} more" if len(needs) > 8 else "")
         time = seconds(row.elapsed) if row.elapsed is not None else ""
         return (
-            f'<tr id="r{place}" data-n="{place}" class="st-{slug(row.standing.value)}"><td>{row.wave}</td>'
+            f'<tr id="r{place}" class="st-{slug(row.standing.value)}"><td>{row.wave}</td>'
             f'<th scope="row">{_words(label(row.id, row.name))}</th>'
             f"<td>{icon(row.standing.value)} <span>{row.standing.value}</span></td><td>{row.attempts or ''}</td>"
             f"<td>{time}</td><td>{_words(shown.get('why', ''))}</td><td>{_words(some)}</td></tr>"

@@ -53,4 +53,4 @@ def sprite() -> str:
 
 def icon(standing: str) -> str:
     """The sign of a standing for a line of text."""
-    return f'<svg class="sg" width="12" height="12" aria-hidden="true"><use href="#s-{slug(standing)}"/></svg>'
+    return f'<svg class="sg"><use href="#s-{slug(standing)}"/></svg>'

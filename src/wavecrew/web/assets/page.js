@@ -51,11 +51,12 @@ const keep = {
   set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* a comfort only */ } },
 };
 const boxes = [...document.querySelectorAll("#graph .b")];
-const boxOf = new Map(boxes.map((box) => [Number(box.dataset.n), box]));
-const lineOf = new Map([...document.querySelectorAll("#table tbody tr")].map((line) => [Number(line.dataset.n), line]));
+const numberOf = (element) => Number(element.id.slice(1));
+const boxOf = new Map(boxes.map((box) => [numberOf(box), box]));
+const lineOf = new Map([...document.querySelectorAll("#table tbody tr")].map((line) => [numberOf(line), line]));
 const nameOf = new Map([...lineOf].map(([n, line]) => [n, line.cells[1].textContent]));
-const needsOf = new Map(boxes.map((box) => [Number(box.dataset.n), box.dataset.needs.split(" ").filter(Boolean).map(Number)]));
-const order = boxes.map((box) => Number(box.dataset.n));
+const needsOf = new Map(boxes.map((box) => [numberOf(box), box.dataset.needs.split(" ").filter(Boolean).map(Number)]));
+const order = boxes.map(numberOf);
 
 // -- what comes from the server
 
@@ -75,6 +76,15 @@ function listen() {
 function heard() {
   lost = 0;
   trouble("");
+}
+function goWhereItHappens() {
+  const n = order.find((one) => ["running", "merging", "waiting", "failed"].includes(rows[one]?.s));
+  if (n === undefined) return;
+  for (const [holder, one] of [[$("picture"), boxOf.get(n)], [$("list"), lineOf.get(n)]]) {
+    const [outer, inner] = [holder.getBoundingClientRect(), one.getBoundingClientRect()];
+    holder.scrollBy(inner.left - outer.left - outer.width / 3, inner.top - outer.top - outer.height / 2);
+  }
+  $("lanes").scrollTop = $("lanes").scrollHeight;
 }
 function trouble(words) {
   put($("trouble"), words);
@@ -100,6 +110,7 @@ function take(news) {
   showFacts(news.facts);
   if (selected !== null && news.rows?.[selected]) showPhase();
   tick();
+  if (!body.dataset.live) goWhereItHappens();
   body.dataset.live = String(seq);
 }
 
@@ -110,7 +121,7 @@ function showHead() {
   $("counted").className = `status-${slug(head.status)}`;
   put($("counts"), head.counted.join(" · "));
   put($("left"), [head.left, head.pacing && `pacing: ${head.pacing}`].filter(Boolean).join(" · "));
-  put($("used"), [head.used, head.budget && `budget ${head.budget}`].filter(Boolean).join(" · "));
+  put($("used"), [head.used && `${head.left ? "· " : ""}${head.used}`, head.budget && `budget ${head.budget}`].filter(Boolean).join(" · "));
   $("bar").max = Math.max(1, head.total);
   $("bar").value = head.done;
   $("notes").replaceChildren(...head.notes.map((words) => make("p", {}, words)));
@@ -173,8 +184,10 @@ for (const [n, line] of lineOf) {
   cell.replaceChildren(make("button", { type: "button", on: { click: () => select(n, true) } }, cell.textContent));
 }
 for (const box of boxes) {
-  box.addEventListener("click", () => select(Number(box.dataset.n), true));
-  box.addEventListener("keydown", (event) => boxKey(event, Number(box.dataset.n)));
+  box.setAttribute("role", "button");
+  box.setAttribute("tabindex", "-1");
+  box.addEventListener("click", () => select(numberOf(box), true));
+  box.addEventListener("keydown", (event) => boxKey(event, numberOf(box)));
 }
 if (boxes.length) boxes[0].setAttribute("tabindex", "0");
 function boxKey(event, n) {
@@ -217,17 +230,19 @@ function showAs(kind) {
 for (const kind of ["graph", "table"]) {
   $(`as-${kind}`).addEventListener("click", () => { keep.set("wavecrew-plan", kind); showAs(kind); });
 }
+$("fit").addEventListener("click", () => $("fit").setAttribute("aria-pressed", String($("picture").classList.toggle("fit"))));
 showAs(keep.get("wavecrew-plan") ?? (innerWidth < 760 ? "table" : "graph"));
 document.querySelector(".skip").addEventListener("click", () => showAs("table"));
 
 // -- time
 
 const KINDS = { pacing: "paced the run", work: "other work", vain: "did not succeed", lock: "waits for a lock", human: "waits for a person" };
+const TALL = { pacing: { y: 0.5, height: 9 }, work: { y: 2.5, height: 5 }, vain: { y: 1.5, height: 7 } };
 function shape(kind, from, to) {
   const line = kind === "lock" || kind === "human";
   return line
     ? make("line", { svg: true, class: kind, x1: from, x2: to, y1: 5, y2: 5 })
-    : make("rect", { svg: true, class: kind, x: from, width: Math.max(0, to - from), y: kind === "vain" ? 1.5 : 1, height: kind === "vain" ? 7 : 8 });
+    : make("rect", { svg: true, class: kind, x: from, width: Math.max(0, to - from), ...TALL[kind] });
 }
 function ranTo() {
   return head?.since !== null && head ? now() - head.since : Math.max(1, ...[...lanes.values()].flat().map((bar) => bar[1] ?? bar[0]));
@@ -261,14 +276,9 @@ zoom.addEventListener("change", () => tick());
 const scale = make("div");
 const axis = make("div", { class: "lane axis" }, make("span"), scale, make("span"));
 $("h-time").after(make("p", { class: "tools" }, zoom));
-$("lanes").after(make("p", { class: "keyline" }, ...Object.entries(KINDS).map(([kind, words]) => make("span", { class: "lane-key" }, legend(kind), ` ${words}`))));
+$("lanes").after(make("p", { class: "keyline" }, ...Object.entries(KINDS).map(([kind, words]) => make("span", {}, legend(kind), ` ${words}`))));
 function legend(kind) {
-  const holder = make("span", { class: "lane" });
-  holder.className = "lane";
-  const picture = make("svg", { svg: true, viewBox: "0 0 26 10", "aria-hidden": "true" }, shape(kind, 0, 26));
-  holder.style.display = "inline";
-  holder.append(picture);
-  return holder;
+  return make("span", { class: "lane keys" }, make("svg", { svg: true, viewBox: "0 0 26 10", "aria-hidden": "true" }, shape(kind, 0, 26)));
 }
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800];
 function showScale() {
