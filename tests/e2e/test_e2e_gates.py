@@ -68,7 +68,7 @@ def test_a_run_that_nobody_attends_is_left_for_approval_and_goes_on_after_it(box
     assert agreed.code == 0, agreed
     assert agreed.out.splitlines() == [
         f"approve wave 2: done, run {box.status()['run']}",
-        "next: wavecrew run (nobody is at work on it)",
+        "next: wavecrew run",
     ]
     assert (needs_you(box), box.wavecrew("status", "--exit-status").code) == ([], 1)
     assert box.run("--gate", "wave", "--no-input").code == 0

@@ -65,3 +65,33 @@ def test_colours_are_where_they_are_wanted_whatever_the_command(box: Sandbox) ->
     ):
         assert ("\x1b[" in box.wavecrew("status", env=env).out) == wanted
         assert "\x1b" not in box.wavecrew("status", "--json", env=env).out
+
+
+def test_what_is_said_to_come_next_fits_where_the_run_stands(box: Sandbox) -> None:
+    """Somebody who continues what is over, or was never paused, is not sent to run it again."""
+    box.plan(phase("a", "true"), phase("b", "exit 3"))
+    assert box.run().code == 1
+    run = box.status()["run"]
+    assert _words(box, "continue") == f"continue: nothing to do, run {run} is over next: wavecrew logs b · wavecrew run"
+    skipped = _words(box, "skip", "b", "--reason", "by hand")
+    assert skipped == f"skip b: done, run {run} next: wavecrew report"
+    assert box.run().out.startswith("nothing to do")
+    assert _words(box, "continue") == f"continue: nothing to do, run {run} is over next: wavecrew report"
+    assert _words(box, "retry", "a").endswith("next: wavecrew run")
+    assert _words(box, "status").startswith(f"run {run} open again")
+
+
+def test_a_waiver_holds_for_one_run_and_the_next_says_who_had_given_it(box: Sandbox) -> None:
+    box.plan(phase("a", "true"), phase("b", "[ -e mended ]"), phase("c", "true", needs=["b"]))
+    box.run()
+    box.wavecrew("skip", "b", "--reason", "by hand")
+    assert box.run().code == 0
+    box.plan(phase("a", "true; true"), phase("b", "[ -e mended ]"), phase("c", "true", needs=["b"]))
+    box.write("mended", "")
+    shown = box.run("--dry-run")
+    again = box.run()
+    assert again.code == 0, again
+    for told in (shown.err, again.err):
+        assert "phase b is to be done: it was waived by" in " ".join(told.split())
+        assert ": by hand; that held for its run alone" in " ".join(told.split())
+    assert sorted(box.ran()) == ["a", "a", "b", "b", "c", "c"]

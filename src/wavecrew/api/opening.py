@@ -33,6 +33,9 @@ from wavecrew.models.plan import Plan
 _UNTOLD: Final = {"notify_command", "notify_webhook", "notify_headers"}
 """Settings that are not kept in a history, for an address can be a secret."""
 
+LEFT_OUT: Final = "left out by the selection of phases"
+"""Why a phase is waived that a selection needs and leaves out."""
+
 # -- a new run --------------------------------------------------------------------------------------------------
 
 
@@ -75,7 +78,7 @@ def _waivers(state: ExecutionState, now: float) -> Iterator[Event]:
     needed = {other for name in wanted for other in graph.dependencies(name)} - state.selected
     for name in graph.topological_order():
         if name in needed and not state.phase_states[name].satisfied:
-            yield ev.PhaseSkipped(at=now, phase=name, by=who(), reason="left out by the selection of phases")
+            yield ev.PhaseSkipped(at=now, phase=name, by=who(), reason=LEFT_OUT)
 
 
 # -- a run that is taken up -------------------------------------------------------------------------------------

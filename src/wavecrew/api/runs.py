@@ -20,7 +20,7 @@ from functools import partial
 from wavecrew.api.again import Judged, edited_since, judge, latest_run, plan_key
 from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
-from wavecrew.api.opening import at_work, begin, foreseen, go_on, is_unsettled, settle
+from wavecrew.api.opening import LEFT_OUT, at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for, session_ahead
 from wavecrew.api.preflight import require_programs
 from wavecrew.api.rules import care_for, oversight_rules, retry_rules, untold
@@ -86,6 +86,8 @@ class PreparedRun:
     """What a new run stands on."""
     again: Mapping[str, str] = field(default_factory=dict)
     """Why phases that an earlier run has begun or done are not kept as they are."""
+    waived: tuple[str, ...] = ()
+    """Phases that somebody had waived in the earlier run; a waiver holds for one run."""
     unsettled: bool = False
     """Whether agents are to be judged, or ended, by the plan as it was before it was edited."""
     newest: str = ""
@@ -248,6 +250,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
         reader=input_reader(workspace, way.state, jobs),
         ground=way.ground,
         again=_reasons(judged),
+        waived=_waived(judged) if not way.history else (),
         unsettled=way.unsettled,
         newest=earlier.row.id if earlier is not None else "",
     )
@@ -308,8 +311,14 @@ def _reasons(judged: Judged | None) -> Mapping[str, str]:
     return {
         name: verdict.reason
         for name, verdict in judged.verdicts.items()
-        if verdict.reason and (found := states.get(name)) and (found.attempts or found.kept_from)
+        if verdict.reason and (found := states.get(name)) and (found.attempts or found.kept_from or found.waiver)
     }
+
+
+def _waived(judged: Judged | None) -> tuple[str, ...]:
+    states = judged.run.state.phase_states if judged is not None else {}
+    people = (name for name, found in states.items() if found.waiver is not None and found.waiver.reason != LEFT_OUT)
+    return tuple(name for name in people if judged is not None and name in judged.verdicts)
 
 
 def _require_sound(plan: Plan) -> None:

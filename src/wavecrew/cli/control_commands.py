@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,8 +11,10 @@ import click
 from wavecrew.cli.globals import Globals, echo_json, pass_globals, show, with_globals
 from wavecrew.core.wishes import Wish, WishKind
 from wavecrew.errors import ExitCode, UsageError
+from wavecrew.models.gates import GateStatus
 
 if TYPE_CHECKING:
+    from wavecrew.api.history import OpenedRun
     from wavecrew.models.execution_state import ExecutionState
 
 _MakeWish: TypeAlias = "Callable[[ExecutionState], Wish]"
@@ -184,17 +187,40 @@ def _fulfil(settings: Globals, run: str, make: _MakeWish) -> int:
             raise UsageError(f"run {opened.row.id} has no phases")
         wish = make(opened.state)
         live = ask(store, folder, opened.row.id, wish)
+        after = open_run(store, opened.row.id)
     if settings.json:
         about = {"phases": list(wish.phases), "gates": list(wish.gates)}
         echo_json({"run": opened.row.id, "wish": wish.kind.value, **about, "coordinator": live})
         return ExitCode.OK
     names = (*wish.phases, *wish.gates)
     what = f" {', '.join(names)}" if names else ""
-    show(f"{wish.kind.value}{what}: done, run {opened.row.id}")
-    if not live and wish.kind in _GOES_ON:
-        show("next: wavecrew run (nobody is at work on it)")
+    idle = _was_so(wish, opened.state)
+    show(f"{wish.kind.value}{what}: " + (f"nothing to do, {idle}" if idle else f"done, run {opened.row.id}"))
+    if not live and wish.kind is not WishKind.CANCEL:
+        _show_ways_on(after)
     return ExitCode.OK
 
 
-_GOES_ON = (WishKind.RETRY, WishKind.SKIP, WishKind.CONTINUE, WishKind.APPROVE)
-"""After these a run can do more than before."""
+def _was_so(wish: Wish, state: ExecutionState) -> str:
+    """Why a wish changes nothing; empty if it does."""
+    gates = [state.gates.get(gate) for gate in wish.gates]
+    match wish.kind:
+        case WishKind.CONTINUE if not state.paused_by:
+            return f"run {state.run} is {'over' if state.end_time is not None else 'not paused'}"
+        case WishKind.PAUSE if state.paused_by:
+            return f"run {state.run} was paused already, by {state.paused_by}"
+        case WishKind.APPROVE if all(gate is not None and gate.status is GateStatus.APPROVED for gate in gates):
+            return "approved already"
+        case WishKind.REJECT if all(gate is not None and gate.status is GateStatus.REJECTED for gate in gates):
+            return "rejected already"
+        case _:
+            return ""
+
+
+def _show_ways_on(after: OpenedRun) -> None:
+    """What comes next, while nobody is at work on the run; that is not always to run it."""
+    from wavecrew.views.run_next import next_lines
+    from wavecrew.views.summary import summarize
+
+    for line in next_lines(summarize(after.state, time.time(), alive=after.alive), 80):
+        show(line)

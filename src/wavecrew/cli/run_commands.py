@@ -84,7 +84,8 @@ def run(
         _require_landing(prepared, into, alone="--detach" if detach else "--ui tui" if in_board else "")
     if not prepared.taken_up and not settings.quiet:
         told = [f"[{one.code}]: {one.message}" for one in found.diagnostics if one.severity is Severity.WARNING]
-        for text in (*told, *(f": {one}" for one in (*prepared.ground.warnings, *prepared.budget_warnings))):
+        again = [f"phase {name} is to be done: {prepared.again[name]}" for name in prepared.waived]
+        for text in (*told, *(f": {one}" for one in (*prepared.ground.warnings, *prepared.budget_warnings, *again))):
             show(fill(f"warning{text}", 80, subsequent_indent="  "), err=True)
     if dry_run:
         show_jobs(prepared, as_json=settings.json)

@@ -111,6 +111,9 @@ def _gone(phase: PhaseInfo, found: PhaseState, look: Look) -> str:
 def _never_done(found: PhaseState | None) -> str:
     if found is None:
         return "it is new"
+    if found.waiver is not None:
+        why = f": {found.waiver.reason}" if found.waiver.reason else ""
+        return f"it was waived by {found.waiver.by}{why}; that held for its run alone"
     return "it failed" if found.status is PhaseStatus.FAILED else "it was not done"
 
 

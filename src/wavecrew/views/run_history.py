@@ -73,10 +73,11 @@ class History:
         self.in_charge = False
         """Whether the last that was heard of a coordinator is that it took charge."""
         self.last: float | None = None
+        self.left_at: float | None = None
+        """When its coordinator left in good order; None while one is in charge, or was lost."""
         self._open: dict[str, int] = {}
         self._waiting: dict[str, int] = {}
         self._closed_work = 0.0
-        self._left_at: float | None = None
         self._gap: _Gap | None = None
         self.add(events)
 
@@ -105,11 +106,11 @@ class History:
     def _add(self, event: Event) -> None:  # noqa: C901 -- one flat table of all events
         match event:
             case ev.CoordinatorStarted(at=at, epoch=epoch):
-                since = self.last if self._left_at is None else self._left_at
+                since = self.last if self.left_at is None else self.left_at
                 if epoch > 1 and since is not None and at > since:
                     self._gap = _Gap(since, at, set(self._open))
                     self._close_gap()
-                self._left_at, self.in_charge = None, True
+                self.left_at, self.in_charge = None, True
             case ev.LockAwaited(at=at, phase=phase):
                 self._end_wait(phase, at)
                 self._waiting[phase] = len(self.waits)
@@ -135,7 +136,7 @@ class History:
             case ev.RunStopped(at=at) | ev.RunFinished(at=at):
                 for phase in list(self._waiting):
                     self._end_wait(phase, at)
-                self._left_at, self.in_charge = at, False
+                self.left_at, self.in_charge = at, False
 
     def _end_attempt(self, event: ev.AttemptEnded) -> None:
         if event.outcome is Outcome.SUCCEEDED:

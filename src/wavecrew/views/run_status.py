@@ -70,7 +70,7 @@ class _Screen:
     def head(self) -> Iterator[str]:
         summary = self.summary
         run = f"run {one_line(summary.run)}" if summary.run else "no run"
-        first = f"{run}  {summary.status}"
+        first = f"{run}  {status_word(summary)}"
         if summary.elapsed is not None and summary.status is not RunStatus.NOT_STARTED:
             first += f" {seconds(summary.elapsed)}" if summary.status is RunStatus.RUNNING else ""
             first += "" if summary.status is RunStatus.RUNNING else f" after {seconds(summary.elapsed)}"
@@ -82,8 +82,9 @@ class _Screen:
             who = f" ({one_line(summary.coordinator)})" if summary.coordinator else ""
             yield from self.told(f"its coordinator{who} is gone; nothing is lost, and `wavecrew run` goes on with it")
         elif summary.status is RunStatus.STOPPED:
-            why = f" ({one_line(summary.stop_reason)})" if summary.stop_reason else ""
-            yield from self.told(f"it was stopped{why}; `wavecrew run` goes on with it")
+            was = f"it was stopped ({one_line(summary.stop_reason)})"
+            was = was if summary.stop_reason else "it had ended, and what was asked for since is still to be done"
+            yield from self.told(f"{was}; `wavecrew run` goes on with it")
         elif summary.paused_by and summary.status is RunStatus.RUNNING:
             who = one_line(summary.paused_by)
             yield from self.told(f"it was paused by {who}: nothing new starts, what is at work goes on")
@@ -140,6 +141,12 @@ class _Screen:
         told = summary.forecast
         words = [f"about {seconds(told.left)}", f"pacing: {pacing_words(told)}"]
         yield from wrapped("  left     ", words, self.width, between="  ")
+
+
+def status_word(summary: Summary) -> str:
+    """Where a run stands, in a word or two: one that had ended and is wanted again was stopped by nobody."""
+    reopened = summary.status is RunStatus.STOPPED and not summary.stop_reason
+    return "open again" if reopened else summary.status.value
 
 
 def _running(row: PhaseRow) -> str:
@@ -308,7 +315,7 @@ def runs_table(summaries: Sequence[Summary], *, width: int = 80, ascii_only: boo
 def _run_cells(summary: Summary) -> tuple[str, ...]:
     return (
         cut(summary.run, 16),
-        summary.status.value,
+        status_word(summary),
         f"{summary.done:,}/{summary.total:,}",
         f"{summary.counts[Standing.FAILED]:,}",
         moment(summary.started)[:16] + "Z" if summary.started is not None else UNKNOWN,
@@ -330,7 +337,7 @@ def run_text(summary: Summary, *, width: int = 80, ascii_only: bool = False) -> 
         ("in charge", _in_charge(summary)),
         ("isolation", summary.isolation + (f", branch {summary.result_branch}" if summary.result_branch else "")),
     )
-    lines = list(wrapped(f"run {one_line(summary.run)}  {summary.status}  ", counted_words(summary), width))
+    lines = list(wrapped(f"run {one_line(summary.run)}  {status_word(summary)}  ", counted_words(summary), width))
     lines += ["  " + cut(f"{name:<10}{words}", width - 2) for name, words in facts]
     lines += ["", *_phase_table(summary, width), ""]
     return _joined([*lines, *next_lines(summary, width)], ascii_only)
@@ -352,4 +359,4 @@ def _phase_table(summary: Summary, width: int) -> Iterator[str]:
         time = seconds(row.elapsed) if row.elapsed is not None else "-"
         head = f"  {row.wave:>4}  {pad(label(row.id, row.name), wide)}  {row.standing.value:<9} {row.attempts:>5} "
         head += f"{time:>8}  "
-        yield (head + cut(row.reason, max(0, width - cells(head)))).rstrip()
+        yield from (line.rstrip() for line in wrapped(head, one_line(row.reason).split(" "), width, between=" "))

@@ -208,7 +208,7 @@ def _last(state: ExecutionState, history: History | None, now: float, signs: Sig
     """The last moment that anything is known of."""
     times = [now if sign.alive else sign.at for sign in signs.values()]
     if history is not None and history.last is not None:
-        times.append(history.last)
+        times.append(history.last if history.left_at is None else history.left_at)  # what came then were wishes
     else:
         times += [time for found in state.phase_states.values() for time in (found.started_at, found.ended_at)]
     return max((time for time in times if time is not None), default=state.start_time)
