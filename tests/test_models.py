@@ -45,6 +45,7 @@ from wavecrew.models import events as ev
 from wavecrew.models.accounts import Closure
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import AgentStatus, LockWait, Merge, PhaseState, Waiver, evolve, replay
+from wavecrew.models.experience import Done
 from wavecrew.models.gates import Gate, GateStatus, behind, over, phase_gate, wave_gate
 from wavecrew.models.invocation import Invocation, JobStep, JobStepKind
 from wavecrew.models.parallel_execution import MAX_ID_LENGTH, Source, Step, StepKind
@@ -521,6 +522,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
     bool: st.booleans(),
     PhaseInfo: _phases,
+    Done: st.builds(Done, _text, _text, st.floats(0, 1e9), st.none() | st.floats(0, 1e9)),
     Outcome: st.sampled_from(Outcome),
     Cause: st.sampled_from(Cause),
 }

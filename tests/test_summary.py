@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,10 +35,12 @@ from run_stories import (
     wait,
 )
 from wavecrew.models import events as ev
-from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.events import Cause, Event, Outcome, RunStarted
 from wavecrew.models.execution_state import ExecutionState, replay
+from wavecrew.models.experience import Done
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.simulation import Wait
+from wavecrew.views.run_forecast import left_words
 from wavecrew.views.run_history import History
 from wavecrew.views.summary import AT_WORK, DONE, RunStatus, Standing, Summary, summarize
 
@@ -337,6 +340,63 @@ def test_what_a_failure_holds_up_and_what_is_left_out_takes_no_time() -> None:
     plan = (phase("a", "", 3), phase("b", "a", 1000), phase("c", "", 7), phase("d", "", 500))
     events = [*opening(*plan, selected=("a", "b", "c")), start(0, "a"), start(0, "c"), fail(1, "a")]
     assert seen(events, 1).left == pytest.approx(6)
+
+
+def after(events: list[Event], *done: Done) -> list[Event]:
+    """The same run with some experience."""
+    return [replace(one, experience=done) if isinstance(one, RunStarted) else one for one in events]
+
+
+def test_with_enough_experience_the_forecast_is_a_range() -> None:
+    done = [Done(f"p{number}", "runbook", 10 * factor, 10) for number, factor in enumerate((1, 2, 3, 4, 5))]
+    plan = (phase("a", "", 10), phase("b", "a", 20))
+
+    told = seen(after(opening(*plan), *done), 0).forecast
+
+    assert told is not None
+    assert (told.soonest, told.left, told.latest) == pytest.approx((60, 90, 120))
+    assert left_words(told) == "1m00s to 2m00s"
+    few = seen(after(opening(*plan), *done[:2]), 0).forecast
+    assert few is not None
+    assert (few.soonest, few.left, few.latest) == (None, 30, None)
+    assert left_words(few) == "about 30.0s"
+    assert left_words(None) == ""
+
+
+def test_what_a_run_has_done_corrects_what_it_still_has_to_do() -> None:
+    plan = [phase(name, "", 10) for name in "abcd"]
+    events = opening(*plan, agents=1)
+    for number, name in enumerate("abc"):
+        events += [start(number * 20, name), end(number * 20 + 20, name)]
+
+    assert seen(events, 60).left == pytest.approx(20)
+
+
+def test_a_phase_without_an_estimate_takes_what_it_took_before() -> None:
+    plan = (phase("a"), phase("b", "a", 5))
+
+    told = seen(after(opening(*plan), Done("a", "runbook", 7)), 0).forecast
+
+    assert told is not None
+    assert (told.soonest, told.left, told.latest) == (None, 12, None)
+    assert seen(after(opening(*plan), Done("a", "codex", 7)), 0).forecast is None
+
+
+def test_time_in_which_nobody_was_in_charge_is_no_experience() -> None:
+    ended = replace(end(30, "a"), unattended=20.0)
+
+    assert state_at([*opening(phase("a", "", 5)), start(0, "a"), ended], 30).experience.done == (
+        Done("a", "runbook", 10, 5),
+    )
+
+
+def test_nothing_may_be_left_at_best() -> None:
+    done = [Done(f"p{number}", "runbook", 10 * factor, 10) for number, factor in enumerate((1, 1, 3, 3, 9))]
+
+    told = seen(after([*opening(phase("a", "", 10)), start(0, "a")], *done), 15).forecast
+
+    assert told is not None
+    assert (told.soonest, told.left, told.latest) == pytest.approx((0, 15, 15))
 
 
 def test_a_phase_at_work_that_the_run_leaves_out_is_no_part_of_the_forecast() -> None:

@@ -25,6 +25,7 @@ from wavecrew.errors import RunBusyError, UsageError
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, evolve
+from wavecrew.models.experience import Experience
 from wavecrew.models.keeping import Look, Verdict, standing
 from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
@@ -46,6 +47,7 @@ def begin(
     chosen: frozenset[str],
     kept: Mapping[str, Kept],
     place: tuple[str, str],
+    experience: Experience,
 ) -> tuple[Event, ...]:
     """How a run begins: with what it keeps of an earlier one, and with waivers for what its selection leaves out."""
     now, graph = time.time(), plan.graph
@@ -61,6 +63,7 @@ def begin(
         settings=config.model_dump(mode="json", exclude=_UNTOLD),
         isolation=isolation,
         base=base,
+        experience=experience.done,
     )
     keeping = [
         ev.PhaseKept(at=now, phase=name, from_run=one.from_run, commit=one.commit, inputs=one.inputs)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from wavecrew.api.again import Judged, edited_since, judge, latest_run, plan_key
+from wavecrew.api.experience import experience_for
 from wavecrew.api.history import OpenedRun
 from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey
 from wavecrew.api.opening import LEFT_OUT, at_work, begin, foreseen, go_on, is_unsettled, settle
@@ -291,7 +292,8 @@ def _anew(workspace: Workspace, request: RunRequest, chosen: frozenset[str], jud
         include_dirty=request.include_dirty,
         agreed=request.agreed,
     )
-    events = begin(run, plan, config, chosen, kept, (ground.isolation, ground.head))
+    experience = experience_for(workspace, plan, judged.run if judged is not None else None)
+    events = begin(run, plan, config, chosen, kept, (ground.isolation, ground.head), experience)
     return _Way(run, events, evolve(ExecutionState(), *events), ground=ground)
 
 

@@ -56,6 +56,7 @@ def plan(settings: Globals, plan: str | None, agents: int | None, form: str, out
 
     A faulty plan is shown as far as it could be read, and the exit code is 3.
     """
+    from wavecrew.api.experience import experience_for
     from wavecrew.api.plans import analyse_plan
 
     workspace = settings.workspace(max_parallel_agents=agents)
@@ -65,7 +66,7 @@ def plan(settings: Globals, plan: str | None, agents: int | None, form: str, out
         case "json":
             from wavecrew.views.plan_json import plan_json
 
-            text = plan_json(found, analysis, found.diagnostics)
+            text = plan_json(found, analysis, found.diagnostics, experience_for(workspace, found))
         case "mermaid":
             from wavecrew.views.plan_graph import mermaid
 
@@ -81,7 +82,8 @@ def plan(settings: Globals, plan: str | None, agents: int | None, form: str, out
         case _:
             from wavecrew.views.plan_text import plan_text
 
-            text = plan_text(found, analysis, found.diagnostics, ascii_only=only_ascii())
+            experience = experience_for(workspace, found)
+            text = plan_text(found, analysis, found.diagnostics, experience=experience, ascii_only=only_ascii())
     write_or_print(text, output, screen=form == "text" and not settings.json)
     if found.faulty:
         show("error[WC100]: this plan cannot be run\n  fix: see what is wrong with: wavecrew check", err=True)

@@ -17,6 +17,7 @@ from wavecrew.models.agent_events import AgentReported as AgentReported
 from wavecrew.models.agent_events import AgentSilence as AgentSilence
 from wavecrew.models.agent_events import BudgetReached as BudgetReached
 from wavecrew.models.agent_events import WriteJudged as WriteJudged
+from wavecrew.models.experience import Done
 from wavecrew.models.outcomes import Cause as Cause
 from wavecrew.models.outcomes import Outcome as Outcome
 from wavecrew.models.parallel_execution import PhaseInfo
@@ -39,6 +40,8 @@ class RunStarted:
     """`shared`: all attempts work in one folder; `worktree`: each in a checkout of its own."""
     base: str = ""
     """The commit that the result of the run begins at; empty in a shared folder."""
+    experience: tuple[Done, ...] = ()
+    """How long phases of earlier runs took, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

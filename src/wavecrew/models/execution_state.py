@@ -16,6 +16,7 @@ from wavecrew.errors import IllegalTransitionError
 from wavecrew.models import events as ev
 from wavecrew.models.accounts import Closure, closed, worked
 from wavecrew.models.events import Cause, Event, Outcome
+from wavecrew.models.experience import Done, Experience
 from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
@@ -82,6 +83,11 @@ class _Fold:
     def accounts(self) -> Mapping[str, Closure]:
         accounts: Mapping[str, Closure] = self.changes.get("accounts", self.base.accounts)
         return accounts
+
+    @property
+    def _experience(self) -> Experience:
+        experience: Experience = self.changes.get("experience", self.base.experience)
+        return experience
 
     # -- one event
 
@@ -166,6 +172,7 @@ class _Fold:
             isolation=event.isolation,
             base=event.base,
             result=event.base,
+            experience=Experience(event.experience),
         )
         self.phases = dict.fromkeys(graph.nodes, PhaseState())
         self.open = {name: len(found) for name, found in graph.edges.items()}
@@ -271,6 +278,8 @@ class _Fold:
             self.changes["result"] = event.commit
         if event.outcome is Outcome.SUCCEEDED:
             self.changes["accounts"] = worked(self.accounts, state.agent)
+            done = _done(self.graph.nodes[event.phase], state, event)
+            self.changes["experience"] = self._experience.with_more([done])
             self._set(event.phase, PhaseStatus.COMPLETED, event.at, **result)
             return
         if event.outcome is Outcome.STOPPED:
@@ -366,6 +375,13 @@ class _Fold:
                 self._set(dependent, PhaseStatus.QUEUED, at)
             elif self.open[dependent] > 0 and status is PhaseStatus.QUEUED:
                 self._set(dependent, PhaseStatus.NOT_STARTED, at)
+
+
+def _done(phase: PhaseInfo, state: PhaseState, event: ev.AttemptEnded) -> Done:
+    """How long the attempt took that did it; those that failed before tell nothing of the work."""
+    began = event.at if state.started_at is None else state.started_at
+    estimate = None if phase.estimated_time is None else phase.estimated_time * 3600
+    return Done(phase.id, state.agent, max(0.0, event.at - began - event.unattended), estimate)
 
 
 def _copied(found: Mapping[_K, _V]) -> dict[_K, _V]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wavecrew.models.accounts import Closure
+from wavecrew.models.experience import Experience
 from wavecrew.models.gates import NEEDS_APPROVAL, Gate, GateStatus, behind, over
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
 from wavecrew.models.phase_state import AgentInfo, AgentStatus, PhaseState
@@ -67,6 +68,8 @@ class ExecutionState:
     """What its agents have used."""
     budget_reached: str = ""
     """The budget that is spent, as it was written, since the coordinator took charge."""
+    experience: Experience = field(default_factory=Experience)
+    """How long phases took, in earlier runs and in this one."""
     landed_on: str = ""
     """The branch of the user that was moved to the result last."""
     queued: Mapping[str, None] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from wavecrew.views.board_parts import PACING, Line, Piece, Sign, fitting, sign_of, sign_of_run
+from wavecrew.views.run_forecast import left_words
 from wavecrew.views.run_words import UNKNOWN, label, listed, seconds
 from wavecrew.views.summary import AT_WORK, DONE, PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
@@ -47,7 +48,7 @@ def head_line(summary: Summary, width: int) -> Line:
         (1, (Piece(f"needs you {summary.needed}", "mark" if summary.needed else "quiet"),)),
     ]
     if summary.status is RunStatus.RUNNING:
-        left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
+        left = f"{left_words(summary.forecast)} left" if summary.forecast else f"time left {UNKNOWN}"
         parts.append((4, (Piece(left),)))
     cost = f"cost {cost_words(summary.spent)}" if summary.spent.attempts else f"cost {UNKNOWN}"
     parts.append((5, (Piece(cost, "quiet"),)))

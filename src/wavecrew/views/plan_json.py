@@ -11,14 +11,18 @@ import json
 from collections.abc import Sequence
 
 from wavecrew.errors import Diagnostic
+from wavecrew.models.experience import Experience
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.plan import Plan
 from wavecrew.models.schedule import Analysis
+from wavecrew.views.experience_words import estimates_data
 from wavecrew.views.findings import as_data
 
 
-def plan_data(plan: Plan, analysis: Analysis, diagnostics: Sequence[Diagnostic] = ()) -> dict[str, object]:
-    """The document as plain values."""
+def plan_data(
+    plan: Plan, analysis: Analysis, diagnostics: Sequence[Diagnostic] = (), experience: Experience | None = None
+) -> dict[str, object]:
+    """The document as plain values. `experience` tells how good estimates were so far."""
     return {
         "plan": {"name": plan.name, "digest": plan.digest},
         "phases": [_phase(phase, analysis) for phase in plan.phases],
@@ -41,12 +45,15 @@ def plan_data(plan: Plan, analysis: Analysis, diagnostics: Sequence[Diagnostic] 
         "makespan": _makespan(analysis),
         "makespans": [{"agents": agents, "hours": analysis.hours(time)} for agents, time in analysis.makespans.items()],
         "useful_agents": analysis.useful_agents,
+        "estimates_so_far": estimates_data(experience or Experience()),
     }
 
 
-def plan_json(plan: Plan, analysis: Analysis, diagnostics: Sequence[Diagnostic] = ()) -> str:
+def plan_json(
+    plan: Plan, analysis: Analysis, diagnostics: Sequence[Diagnostic] = (), experience: Experience | None = None
+) -> str:
     """The document as text."""
-    return json.dumps(plan_data(plan, analysis, diagnostics), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(plan_data(plan, analysis, diagnostics, experience), indent=2, ensure_ascii=False) + "\n"
 
 
 def _makespan(analysis: Analysis) -> dict[str, object]:

@@ -13,10 +13,12 @@ from shlex import quote
 from typing import Final
 
 from wavecrew.errors import Diagnostic, Severity
+from wavecrew.models.experience import Experience
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.plan import Plan
 from wavecrew.models.schedule import Analysis
 from wavecrew.models.simulation import ChainStep, Wait
+from wavecrew.views.experience_words import estimates_were
 from wavecrew.views.words import columns, counted, duration, fit, printable
 
 ALL_ROWS: Final = 100
@@ -42,11 +44,18 @@ _ASCII: Final = _Signs(dot="|", ellipsis="..", critical="*", arrow="->", waits="
 
 
 def plan_text(
-    plan: Plan, analysis: Analysis, diagnostics: Sequence[Diagnostic] = (), *, width: int = 80, ascii_only: bool = False
+    plan: Plan,
+    analysis: Analysis,
+    diagnostics: Sequence[Diagnostic] = (),
+    *,
+    experience: Experience | None = None,
+    width: int = 80,
+    ascii_only: bool = False,
 ) -> str:
-    """The whole screen, without a trailing blank line."""
+    """The whole screen, without a trailing blank line. `experience` tells how good estimates were so far."""
     signs = _ASCII if ascii_only else _Signs()
     text = _PlanText(plan, analysis, diagnostics, max(width, 60), signs)
+    text.experience = experience or text.experience
     lines = [line.replace(_GLUE, " ").rstrip() for line in text.lines()]
     return "\n".join(lines) + "\n"
 
@@ -60,6 +69,7 @@ class _PlanText:
         self.width = width
         self.signs = signs
         self.errors = sum(finding.severity is Severity.ERROR for finding in diagnostics)
+        self.experience = Experience()
         self.contested = {name for conflict in analysis.conflicts for name in conflict.phases}
 
     def lines(self) -> Iterator[str]:
@@ -169,6 +179,8 @@ class _PlanText:
         else:
             words = f"all {total:,} phases"
         yield from self.paragraph("estimates: ", words)
+        if was := estimates_were(self.experience):
+            yield from self.paragraph("           ", was)
 
     def next_step(self) -> Iterator[str]:
         path = quote(printable(self.plan.path))

@@ -1,35 +1,41 @@
 """How long the rest of a run may take, by the estimates of its plan.
 
 What it does: runs what is left on paper, from where each phase stands now, with its locks and the number of agents, and
-names the chain that paces the rest.
-What it does not know: how good the estimates are; where one is missing there is no forecast at all.
+names the chain that paces the rest. Estimates are corrected by what phases really took so far; from enough of those
+comes a range, too.
+What it does not know: what was never done and has no estimate; where there is such a phase, there is no forecast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wavecrew.models.contention import ClaimTable
 from wavecrew.models.execution_state import ExecutionState, GateStatus, PhaseState
+from wavecrew.models.experience import Span
 from wavecrew.models.gates import over
 from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Estimates, priorities
 from wavecrew.models.simulation import ChainStep, Wait, Workload, simulate
-from wavecrew.views.run_words import chain_words
+from wavecrew.views.run_words import chain_words, seconds
 from wavecrew.views.usage_words import holding
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """About how many seconds are left, and the chain of phases that takes them. If the pauses before the waves take
-    longer than that chain, `wave_delay` is how long such a pause is."""
+    longer than that chain, `wave_delay` is how long such a pause is. `soonest` and `latest` frame the seconds that are
+    left, if each phase does as well as the better or as badly as the worse half of those before it; None without
+    enough of those."""
 
     left: float
     chain: tuple[ChainStep, ...]
     wave_delay: float | None = None
+    soonest: float | None = None
+    latest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,16 @@ def approved(state: ExecutionState, name: str) -> bool:
     return any(gate is not None and gate.status is GateStatus.APPROVED for gate in found)
 
 
+def left_words(told: Forecast | None) -> str:
+    """How long it will take, in words; empty where nothing is known."""
+    if told is None:
+        return ""
+    if told.soonest is None or told.latest is None:
+        return f"about {seconds(told.left)}"
+    soonest, latest = seconds(told.soonest), seconds(told.latest)
+    return f"about {soonest}" if soonest == latest else f"{soonest} to {latest}"
+
+
 def pacing_words(told: Forecast) -> str:
     """What paces the rest, in words."""
     if told.wave_delay is not None:
@@ -80,17 +96,36 @@ def pacing_words(told: Forecast) -> str:
 
 
 def forecast(state: ExecutionState, now: float) -> Forecast | None:
-    """The forecast for what can still be done; None if an estimate is missing or nothing is left by the estimates."""
-    rests: dict[str, float] = {}
+    """The forecast for what can still be done; None if a phase is unknown or nothing is left by what is known."""
+    spans: dict[str, Span] = {}
     for layer in state.graph.layers():
         for name in layer:
-            found = state.phase_states[name]
-            if not _can_be_done(state, name, found, rests):
-                continue
-            hours = state.graph.nodes[name].estimated_time
-            if hours is None:
-                return None
-            rests[name] = _rest(hours * 3600, found, now)
+            if _can_be_done(state, name, state.phase_states[name], spans):
+                span = _expected(state, name)
+                if span is None:
+                    return None
+                spans[name] = span
+    likely = _forecast(state, {name: span.likely for name, span in spans.items()}, now)
+    if likely is None or all(span.low == span.high for span in spans.values()):
+        return likely
+    soonest, latest = (
+        _forecast(state, {name: getattr(span, end) for name, span in spans.items()}, now) for end in ("low", "high")
+    )
+    return replace(likely, soonest=soonest.left if soonest else 0.0, latest=latest.left if latest else likely.left)
+
+
+def _expected(state: ExecutionState, name: str) -> Span | None:
+    """How long a phase will take in all, in seconds."""
+    phase = state.graph.nodes[name]
+    default = "command" if phase.command else str(state.settings.get("agent", ""))
+    at_work = state.phase_states[name].agent if name in state.running else ""
+    estimate = None if phase.estimated_time is None else phase.estimated_time * 3600
+    return state.experience.expect(name, at_work or phase.agent or default, estimate)
+
+
+def _forecast(state: ExecutionState, times: Mapping[str, float], now: float) -> Forecast | None:
+    """The same by the times, in seconds, that phases will take in all."""
+    rests = {name: _rest(time, state.phase_states[name], now) for name, time in times.items()}
     if not rests:
         return None
     result = simulate(_workload(state, rests), max(state.agent_limit, len(state.running), 1))
@@ -149,7 +184,7 @@ def _known(state: ExecutionState, chain: tuple[ChainStep, ...]) -> tuple[ChainSt
     return tuple(told)
 
 
-def _can_be_done(state: ExecutionState, name: str, found: PhaseState, rests: Mapping[str, float]) -> bool:
+def _can_be_done(state: ExecutionState, name: str, found: PhaseState, rests: Container[str]) -> bool:
     """Whether a phase is still to be done and nothing keeps it from it; what it depends on has been looked at."""
     if found.satisfied or found.status is PhaseStatus.FAILED or not state.to_do(name):
         return False

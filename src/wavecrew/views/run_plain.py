@@ -14,7 +14,7 @@ from wavecrew.models.accounts import Closure
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.models.outcomes import FREE_CAUSES
-from wavecrew.views.run_forecast import WaveRules, held_by_wave
+from wavecrew.views.run_forecast import WaveRules, held_by_wave, left_words
 from wavecrew.views.run_history import History
 from wavecrew.views.run_next import (
     edited_words,
@@ -317,8 +317,8 @@ def heartbeat(summary: Summary, started_at: float) -> str:
     for standing, word in ((Standing.RETRYING, "to retry"), (Standing.READY, "ready"), (Standing.FAILED, "failed")):
         if summary.counts[standing]:
             parts.append(f"{summary.counts[standing]} {word}")
-    if summary.left is not None:
-        parts.append(f"about {seconds(summary.left)} left")
+    if summary.forecast is not None:
+        parts.append(f"{left_words(summary.forecast)} left")
     return f"{clock(summary.now - started_at)} {'beat':<6} {' · '.join(parts)}"
 
 

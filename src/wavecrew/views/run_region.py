@@ -15,7 +15,7 @@ from wavecrew.models.accounts import Closure
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.models.outcomes import FREE_CAUSES
-from wavecrew.views.run_forecast import pacing_words
+from wavecrew.views.run_forecast import left_words, pacing_words
 from wavecrew.views.run_next import forbidden_words, needed_words
 from wavecrew.views.run_words import UNKNOWN, label, label_in, listed, reason_of, seconds, short, wrapped
 from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary
@@ -271,7 +271,7 @@ class Region:
             return self._bar(summary, "")
         if summary.needed and not summary.of(*AT_WORK):
             return self._bar(summary, f"needs you {summary.needed:,}")
-        left = f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
+        left = f"{left_words(summary.forecast)} left" if summary.forecast else f"time left {UNKNOWN}"
         return self._bar(summary, left)
 
     def _bar(self, summary: Summary, left: str) -> Line:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from wavecrew.models.results import DiskUse
 from wavecrew.views.result_text import disk_words
-from wavecrew.views.run_forecast import pacing_words
+from wavecrew.views.run_forecast import left_words, pacing_words
 from wavecrew.views.run_next import (
     edited_words,
     forbidden_words,
@@ -139,7 +139,7 @@ class _Screen:
             yield from wrapped("  left     ", [why], self.width)
             return
         told = summary.forecast
-        words = [f"about {seconds(told.left)}", f"pacing: {pacing_words(told)}"]
+        words = [left_words(told), f"pacing: {pacing_words(told)}"]
         yield from wrapped("  left     ", words, self.width, between="  ")
 
 
@@ -226,6 +226,7 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "elapsed_seconds": _rounded(summary.elapsed),
         "work_seconds": _rounded(summary.work),
         "left_seconds": _rounded(summary.left),
+        "left_range_seconds": [_rounded(told.soonest), _rounded(told.latest)] if (told := summary.forecast) else None,
         "pacing": [step.phase for step in summary.forecast.chain] if summary.forecast else [],
         "agents": summary.agents,
         "coordinator": summary.coordinator or None,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from wavecrew.models.events import Outcome
 from wavecrew.models.execution_state import PhaseStatus
-from wavecrew.views.run_forecast import pacing_words
+from wavecrew.views.run_forecast import left_words, pacing_words
 from wavecrew.views.run_next import approve_command, argument, forbidden_words, missing_lines, next_lines, result_words
 from wavecrew.views.run_status import counted_words
 from wavecrew.views.run_words import UNKNOWN, seconds
@@ -82,7 +82,7 @@ def _head(summary: Summary, *, alive: bool) -> dict[str, Any]:
 def _left(summary: Summary) -> str:
     if summary.status is not RunStatus.RUNNING:
         return ""
-    return f"about {seconds(summary.left)} left" if summary.left is not None else f"time left {UNKNOWN}"
+    return f"{left_words(summary.forecast)} left" if summary.forecast else f"time left {UNKNOWN}"
 
 
 def _notes(summary: Summary) -> Iterator[str]:
