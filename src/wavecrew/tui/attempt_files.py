@@ -103,7 +103,7 @@ def attempt_told(state_folder: Path, run: str, phase: str, attempt: int) -> Atte
     with contextlib.suppress(OSError, ValueError), _regular(folder / "job.json") as file:
         job = json.loads(file.read())
     entries = job.get("steps") if isinstance(job, dict) else None
-    steps = tuple(_step(folder, entry) for entry in entries or () if isinstance(entry, dict))
+    steps = tuple(_step(folder, entry) for entry in _list(entries) if isinstance(entry, dict))
     progress, failed, over = read_progress(folder), 0, False
     with contextlib.suppress(StoreError):
         result = read_result(folder)
@@ -115,12 +115,16 @@ def attempt_told(state_folder: Path, run: str, phase: str, attempt: int) -> Atte
 
 def _step(folder: Path, entry: dict[str, Any]) -> StepTold:
     kind, title = str(entry.get("kind", "")), str(entry.get("title", ""))
-    command = tuple(str(word) for word in entry.get("argv") or ())
+    command = tuple(str(word) for word in _list(entry.get("argv")))
     given = str(entry.get("text") or "")
     name = entry.get("stdin")
     if isinstance(name, str) and "/" not in name:
         given = _text(folder / name, _GIVEN_BYTES)
     return StepTold(kind, title or str(entry.get("path", "")), command, given)
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _beside(folder: Path) -> list[tuple[str, str]]:
