@@ -446,6 +446,11 @@ def test_work_that_is_nowhere_else_stays_with_a_reason_and_a_way_to_look(told: T
     assert {one.fate for one in found.values()} == {Fate.KEPT}
     assert found["wavecrew/r1/a/1"].reason == "its work is in no result"
     assert found["wavecrew/r1/a/1"].look == "wavecrew diff a --attempt 1 --run r1"
+    assert found["wavecrew/r1/a/1"].remove == (
+        f"git worktree remove --force {failed.folder} && git branch -D wavecrew/r1/a/1"
+    )
+    assert found[str(stray)].remove == "", "git does not know it"
+    assert found["wavecrew/r1/result"].remove == "", "the run needs it"
     assert found["wavecrew/r1/b/1"].reason == "its folder holds what is in no commit"
     assert found["wavecrew/r1/b/1"].look == f"git -C {dirty.folder} status"
     assert found[str(stray)].reason.startswith("a folder without a branch")
@@ -470,6 +475,26 @@ def test_an_attempt_that_did_nothing_can_go(told: Told) -> None:
     found = left(told, remove=True)["wavecrew/r1/a/1"]
 
     assert (found.fate, found.reason) == (Fate.REMOVED, "it holds no work of its own")
+
+
+def test_a_result_into_which_nothing_came_can_go_and_is_begun_again(told: Told) -> None:
+    """Whoever goes on with the run begins it where it had begun."""
+    told.start("a")
+    told.end("a", cause=Cause.EXIT)
+    assert told.result == told.world.start
+    assert left(told, remove=True)["wavecrew/r1/result"].fate is Fate.REMOVED
+    assert told.world.branch("wavecrew/r1/result") == ""
+    assert left(told) == {}
+
+
+def test_what_nobody_goes_on_with_any_more_is_over(told: Told) -> None:
+    """A newer run of the same plan takes over: the older result is the user's to land, or to let go of."""
+    told.do("a", {"a.out": "a\n"})
+    assert left(told)["wavecrew/r1/result"].reason == "the run is not over"
+    told.begin(phase("a"), run="r2")
+    found = left(told)
+    assert found["wavecrew/r1/result"].reason == "it holds work that is not in main"
+    assert found["wavecrew/r1/result"].remove == "git branch -D wavecrew/r1/result"
 
 
 def test_what_the_user_merged_by_hand_counts_as_merged(told: Told) -> None:

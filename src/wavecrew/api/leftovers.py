@@ -37,35 +37,40 @@ def clean(store: Store, workspace: Path, reference: str = "", *, remove: bool = 
     if git is None:
         return ()
     found: list[Leftover] = []
+    newest = {row.plan: row.id for row in reversed(store.runs())}
     for opened in runs:
-        found += _of_run(store, git, workspace, opened, remove=remove)
+        superseded = newest.get(opened.row.plan) != opened.row.id  # nobody goes on with it
+        found += _of_run(store, git, workspace, opened, superseded, remove=remove)
     if not reference:
         found += _of_strangers(git, workspace, {row.id for row in store.runs()})
     return tuple(found)
 
 
-def _of_run(store: Store, git: Git, workspace: Path, opened: OpenedRun, *, remove: bool) -> tuple[Leftover, ...]:
+def _of_run(
+    store: Store, git: Git, workspace: Path, opened: OpenedRun, superseded: bool, *, remove: bool
+) -> tuple[Leftover, ...]:
     run = opened.row.id
     busy = Leftover(run, "", Fate.KEPT, "a coordinator is in charge of it", f"wavecrew status {run}")
     if opened.alive:
         return (busy,)
     if not remove:
-        return _leftovers(git, workspace, opened).look()
+        return _leftovers(git, workspace, opened, superseded).look()
     try:
         with CoordinatorLock(store.folder / "runs" / run):  # nobody goes on with it meanwhile
-            return _leftovers(git, workspace, open_run(store, run)).remove()
+            return _leftovers(git, workspace, open_run(store, run), superseded).remove()
     except RunBusyError:
         return (busy,)
 
 
-def _leftovers(git: Git, workspace: Path, opened: OpenedRun) -> Leftovers:
+def _leftovers(git: Git, workspace: Path, opened: OpenedRun, superseded: bool) -> Leftovers:
     run, state = opened.row.id, opened.state
     started = [event for event in opened.events if isinstance(event, ev.AttemptStarted)]
     facts = RunFacts(
         run=run,
         attempts={event.branch: (event.phase, event.attempt, event.base) for event in started},
         at_work=frozenset(state.phase_states[name].branch for name in state.running),
-        over=state.end_time is not None and state.succeeded,
+        over=superseded or (state.end_time is not None and state.succeeded),
+        empty=state.base if state.result == state.base else "",
     )
     author = recorded_config(state.settings).author
     worktrees = Worktrees(git, workspace, workspace / STATE_FOLDER, run)

@@ -21,18 +21,21 @@ from wavecrew.core.worktrees import BRANCHES, Remain, Worktrees
 from wavecrew.errors import GitError
 from wavecrew.models.results import Fate, Leftover
 
+_STATUS: Final = "wavecrew status "
 _OURS: Final = f"{BRANCHES}wavecrew/"
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """What the history says: the phase, the attempt and the first commit of each branch, those that are still at work
-    (or wait for the next coordinator), and whether the run is over and needs its result no more."""
+    (or wait for the next coordinator), and whether the run is over and needs its result no more. `empty` is the commit
+    that the result began at, if nothing was merged into it: whoever goes on with the run begins it again there."""
 
     run: str
     attempts: Mapping[str, tuple[str, int, str]]
     at_work: frozenset[str]
     over: bool
+    empty: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,9 @@ class Leftovers:
         phase, attempt, _ = self._facts.attempts.get(remain.branch, ("", 0, ""))
         folder = str(remain.folder or "")
         fate, reason, look = self._fate(remain, places)
-        return Leftover(remain.run, remain.branch, fate, reason, look, remain.size, folder, phase, attempt)
+        by_hand = fate is Fate.KEPT and remain.branch and look and not look.startswith(_STATUS)
+        remove = _by_hand(remain.branch, folder) if by_hand else ""
+        return Leftover(remain.run, remain.branch, fate, reason, look, remain.size, folder, phase, attempt, remove)
 
     def _fate(self, remain: Remain, places: tuple[Listed, ...]) -> tuple[Fate, str, str]:
         status = f"git -C {shlex.quote(str(remain.folder))} status"
@@ -110,7 +115,7 @@ class Leftovers:
         if not remain.branch:
             return Fate.KEPT, "a folder without a branch; its files may be nowhere else", status
         if remain.branch in self._facts.at_work:
-            return Fate.KEPT, "the run goes on with it", f"wavecrew status {remain.run}"
+            return Fate.KEPT, "the run goes on with it", f"{_STATUS}{remain.run}"
         if elsewhere:
             return Fate.KEPT, f"checked out in {elsewhere}", ""
         if remain.unsaved:
@@ -128,18 +133,26 @@ class Leftovers:
 
     def _result(self, tip: str, own: str, places: tuple[Listed, ...]) -> Leftover:
         run, branch = self._facts.run, self._integration.ref.removeprefix(BRANCHES)
-        fate, reason, look = Fate.REMOVABLE, f"all of it is in {own.removeprefix(BRANCHES)}", ""
+        fate, reason, look, remove = Fate.REMOVABLE, f"all of it is in {own.removeprefix(BRANCHES)}", "", ""
         elsewhere = _checked_out(places, self._integration.ref, None)
-        if not self._facts.over:
-            fate, reason, look = Fate.KEPT, "the run is not over", f"wavecrew status {run}"
-        elif elsewhere:
+        if elsewhere:
             fate, reason = Fate.KEPT, f"checked out in {elsewhere}"
+        elif own and tip == self._facts.empty and is_ancestor(self._git, tip, tip_of(self._git, own)):
+            reason = "it holds no work of its own"
+        elif not self._facts.over:
+            fate, reason, look = Fate.KEPT, "the run is not over", f"{_STATUS}{run}"
         elif not own:
             fate, reason = Fate.KEPT, "no branch of yours is checked out here"
         elif not is_ancestor(self._git, tip, tip_of(self._git, own)):
-            fate, look = Fate.KEPT, f"wavecrew land {run}"
+            fate, look, remove = Fate.KEPT, f"wavecrew land {run}", _by_hand(branch, "")
             reason = f"it holds work that is not in {own.removeprefix(BRANCHES)}"
-        return Leftover(run, branch, fate, reason, look)
+        return Leftover(run, branch, fate, reason, look, remove=remove)
+
+
+def _by_hand(branch: str, folder: str) -> str:
+    """By which a person removes a branch and a folder, whatever they hold."""
+    commands = [f"git worktree remove --force {shlex.quote(folder)}"] if folder else []
+    return " && ".join([*commands, f"git branch -D {shlex.quote(branch)}"])
 
 
 def _checked_out(places: tuple[Listed, ...], ref: str, folder: Path | None) -> str:

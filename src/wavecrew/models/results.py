@@ -117,8 +117,8 @@ class Fate(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Leftover:
     """Something that a run has left: a branch, a worktree, or both. `size` is in bytes on the disk. `reason` tells why
-    it is kept or can go, `look` is a command that shows what is in it. Without a phase it is the result of the run, or
-    the run as a whole."""
+    it is kept or can go, `look` is a command that shows what is in it, and `remove` one by which a person lets go of
+    what is kept. Without a phase it is the result of the run, or the run as a whole."""
 
     run: str
     branch: str
@@ -129,6 +129,7 @@ class Leftover:
     folder: str = ""
     phase: str = ""
     attempt: int = 0
+    remove: str = ""
 
 
 @dataclass(frozen=True, slots=True)

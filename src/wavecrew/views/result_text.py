@@ -185,6 +185,8 @@ def _leftover_lines(found: Sequence[Leftover], removed: bool, width: int) -> Ite
             yield from _row(_WORDS[fate], DOT.join(_leftover_words(one)), width)
             if one.look:
                 yield f"{'':{_HEAD}}look: {one_line(one.look)}"
+            if one.remove:
+                yield f"{'':{_HEAD}}let go of it: {one_line(one.remove)}"
         yield from _more(group)
     gone = [one for one in found if one.fate is (Fate.REMOVED if removed else Fate.REMOVABLE)]
     amount = f"{len(gone):,} of {len(found):,}, {size_words(sum(one.size for one in gone))}"
