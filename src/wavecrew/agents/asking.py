@@ -19,8 +19,9 @@ _WORDS: Final = "wavecrew: the gate could not be asked, so nothing was written. 
 
 def asking_line(hook: Sequence[str], patience: float) -> str:
     """A command for any shell. 0: go on. 2 and words on standard error: refused. Nothing else, as long as one of the
-    shells in it lives, and nothing on standard output, which counts more than the code for some. `patience` is how long the agent waits, in seconds. The program has an end of its own before
-    that; where there is a command `timeout`, it also ends a program that cannot."""
+    shells in it lives, and nothing on standard output, which for some agents counts more than the code. `patience` is
+    how long the agent waits, in seconds. The program has an end of its own before that; where there is a command
+    `timeout`, it also ends a program that cannot."""
     limit = f"timeout -s KILL {max(1, floor(patience) - _EARLIER)}"
     asked = f"$(command -v timeout >/dev/null && echo {limit}) {shlex.join(hook)} >/dev/null"
     line = f"{asked} || {{ [ $? = 2 ] || echo {shlex.quote(_WORDS)} >&2; exit 2; }}"
