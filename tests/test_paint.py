@@ -51,7 +51,8 @@ def test_the_word_that_matters_has_a_colour(line: str, word: str, color: int) ->
 
 
 @pytest.mark.parametrize(
-    "line", ["  | error: of somebody else", "a failed phase", "\x1b[32mpass\x1b[0m  x", "errors of many", "", "  running"]
+    "line",
+    ["  | error: of somebody else", "a failed phase", "\x1b[32mpass\x1b[0m  x", "errors of many", "", "  running"],
 )
 def test_other_lines_stay_as_they_are(line: str) -> None:
     assert paint(line) == line

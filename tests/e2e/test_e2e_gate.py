@@ -56,6 +56,14 @@ def test_who_wants_what_another_phase_holds_waits_for_it(repo: Repo, isolation: 
     running = repo.box.start_run("--isolation", isolation, "--conflict-retry-attempts", "2", "--ceiling", "off")
     wait_for(lambda: (repo.box.home / "a").exists(), "a is at work")
     wait_for(lambda: repo.box.wavecrew("locks", "list", "--json").json["waiters"], "b stands in the queue")
+    wait_for(lambda: repo.events("WriteAwaited"), "it is told")
+    told = repo.phase("b")
+    assert told["reason"] == "waits to write x, held by phase a"
+    assert (told["lock"]["resource"], told["lock"]["holder"]) == ("x", "phase a")
+    assert "waits to write x, held by phase a" in " ".join(repo.box.wavecrew("status").out.split())
+    assert "waits   to write x, held by phase a" in repo.box.wavecrew("explain", "b", "--plan", "plan.json").out
+    assert [one["label"] for one in repo.box.wavecrew("locks", "why", "x", "--json").json["asked_by"]] == ["phase b"]
+    assert "phase b waits" in repo.box.wavecrew("locks", "why", "x").out
     (repo.box.home / "go").touch()
 
     done = running.end()
@@ -64,6 +72,11 @@ def test_who_wants_what_another_phase_holds_waits_for_it(repo: Repo, isolation: 
     waited = [one for one in repo.events("WriteJudged") if one["phase"] == "b" and one["waited"] > 0]
     assert waited
     assert waited[0]["holder"] == "phase a"
+    awaited = repo.events("WriteAwaited")[0]
+    assert (awaited["phase"], awaited["resource"], awaited["holder"]) == ("b", "x", "phase a")
+    assert awaited["at"] >= awaited["since"]
+    assert 'b Phase b write=x holder="phase a"' in done.out
+    assert "b Phase b write=x waited=" in done.out
 
 
 @pytest.mark.parametrize("path", ["$WAVECREW_ROOT/.git/config", "../outside", "$WAVECREW_ROOT/README.md"])

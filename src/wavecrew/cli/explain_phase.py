@@ -98,6 +98,8 @@ def _where(phase: PhaseInfo, state: ExecutionState, explained: Explained) -> lis
         lines.append(f"    session the next attempt goes on with session {one_line(explained.session)}")
     if found.lock_wait and found.status is PhaseStatus.QUEUED:
         lines.append(f"    waits   for {found.lock_wait.resource}, held by {found.lock_wait.holder}")
+    for wait in found.write_waits:
+        lines.append(f"    waits   to write {one_line(wait.resource)}, held by {one_line(wait.holder)}")
     held = holding(state, phase.id, time.time()) if found.status is PhaseStatus.QUEUED else None
     if held:
         words = one_line(held_words(*held, time.time())).removeprefix("held: ")

@@ -96,21 +96,31 @@ def _picture_data(found: Picture) -> dict[str, object]:
 @with_globals
 @pass_globals
 def locks_why(settings: Globals, path: str) -> int:
-    """Tell why PATH cannot be had right now.
+    """Tell why PATH cannot be had right now, and who waits for it.
 
     PATH may also be a folder, a pattern or a name.
     """
-    from wavecrew.views.lock_text import Held, lock_table
+    from wavecrew.models.resources import meets, parse_resource
+    from wavecrew.views.lock_text import Held, Wait, lock_table
 
     with _registry(settings) as registry:
-        colliding = set(registry.conflicts(registry.claims([path])))
-        in_the_way = [(lock, owner) for lock, owner in registry.picture().held if lock in colliding]
+        wanted = registry.claims([path])
+        colliding, picture = set(registry.conflicts(wanted)), registry.picture()
+        in_the_way = [(lock, owner) for lock, owner in picture.held if lock in colliding]
+        waiting = [
+            (one, owner)
+            for one, owner in picture.waiting
+            if any(meets(parse_resource(one.resource), claim.resource) for claim in wanted)
+        ]
     if settings.json:
         held_by = [{**_lock_data(lock), "owner": one.word, "owner_reason": one.reason} for lock, one in in_the_way]
-        echo_json({"resource": path, "free": not in_the_way, "held_by": held_by})
+        asked_by = [{**asdict(one), "owner": owner.word, "owner_reason": owner.reason} for one, owner in waiting]
+        echo_json({"resource": path, "free": not in_the_way, "held_by": held_by, "asked_by": asked_by})
     elif in_the_way:
         echo(f"{path} is not free:")
-        show(lock_table([Held(lock, one.word, one.reason) for lock, one in in_the_way], [], time.time()))
+        held = [Held(lock, one.word, one.reason) for lock, one in in_the_way]
+        waits = [Wait(one.resource, one.label, one.holder, one.since, owner.word) for one, owner in waiting]
+        show(lock_table(held, waits, time.time()))
     else:
         echo(f"{path} is free")
     return ExitCode.OK

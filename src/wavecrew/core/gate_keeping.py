@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wavecrew.core.attempts import files_folder, owner_name
 from wavecrew.core.bounds import Bounds
-from wavecrew.core.gate_calls import Decision, Verdict
+from wavecrew.core.gate_calls import Decision, Verdict, Wait
 from wavecrew.core.ledger import Ledger
 from wavecrew.core.lock_registry import LockRegistry
 from wavecrew.core.workplace import Workplace
@@ -38,6 +38,7 @@ class GateKeeping:
             wait_seconds=bounds.gate_seconds or 0.0,
             home=str(Path.home()),
             on_decision=self._decided,
+            on_wait=self._waits,
         )
 
     async def open(self, epoch: int) -> None:
@@ -67,6 +68,22 @@ class GateKeeping:
     def dismiss(self, phase: str, attempt: int) -> None:
         """An attempt is over: nothing more is granted to it."""
         self._gate.dismiss(owner_name(self._ledger.run, phase, attempt))
+
+    def _waits(self, wait: Wait) -> None:
+        phase, attempt = phase_of(wait.attempt)
+        state = self._ledger.state
+        if phase in state.running and state.phase_states[phase].attempts == attempt:
+            self._ledger.record(
+                ev.WriteAwaited(
+                    at=self._ledger.clock(),
+                    phase=phase,
+                    attempt=attempt,
+                    tool=wait.tool,
+                    resource=wait.resource,
+                    holder=wait.holder,
+                    since=wait.since,
+                )
+            )
 
     def _decided(self, decision: Decision) -> None:
         allowed = decision.verdict is Verdict.ALLOWED

@@ -60,6 +60,20 @@ class WriteJudged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteAwaited:
+    """An agent waits at the write gate for what somebody else holds, `since` then; told again when that is somebody
+    else, or something else. A WriteJudged about the same resource ends it."""
+
+    at: float
+    phase: str
+    attempt: int
+    tool: str
+    resource: str
+    holder: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountClosed:
     """An account is used up: nothing new starts on it until a moment in time. It opens by itself then."""
 

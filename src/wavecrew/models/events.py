@@ -16,6 +16,7 @@ from wavecrew.models.agent_events import AccountClosed as AccountClosed
 from wavecrew.models.agent_events import AgentReported as AgentReported
 from wavecrew.models.agent_events import AgentSilence as AgentSilence
 from wavecrew.models.agent_events import BudgetReached as BudgetReached
+from wavecrew.models.agent_events import WriteAwaited as WriteAwaited
 from wavecrew.models.agent_events import WriteJudged as WriteJudged
 from wavecrew.models.experience import Done
 from wavecrew.models.outcomes import Cause as Cause
@@ -332,6 +333,7 @@ Event: TypeAlias = (
     | RunContinued
     | AgentReported
     | AgentSilence
+    | WriteAwaited
     | WriteJudged
     | AccountClosed
     | BudgetReached

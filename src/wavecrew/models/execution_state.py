@@ -110,9 +110,8 @@ class _Fold:
                 self.phases[phase] = replace(self.phases[phase], lock_wait=wait)
             case ev.AttemptStarted():
                 self._start_attempt(event)
-            case ev.WriteJudged(phase=phase, claimed=claimed):
-                found = self._require_attempt(event, phase, event.attempt)
-                self.phases[phase] = replace(found, claimed=tuple(dict.fromkeys((*found.claimed, *claimed))))
+            case ev.WriteAwaited(phase=phase) | ev.WriteJudged(phase=phase):
+                self.phases[phase] = self._require_attempt(event, phase, event.attempt).asked(event)
             case ev.AttemptAdopted(phase=phase, attempt=attempt):
                 self._require_attempt(event, phase, attempt)
             case ev.AttemptCancelled(phase=phase, by=by):
@@ -215,6 +214,8 @@ class _Fold:
     def _take_charge(self, event: ev.CoordinatorStarted) -> None:
         if event.epoch <= self.changes.get("epoch", self.base.epoch):
             raise IllegalTransitionError(f"coordinator epoch {event.epoch} is not newer than the one in charge")
+        for name in self.running:  # the line of whoever waited at the gate of an earlier one is dead
+            self.phases[name] = replace(self.phases[name], write_waits=())
         self.changes.update(
             epoch=event.epoch,
             coordinator=f"pid {event.pid} on {event.host}",
@@ -273,6 +274,7 @@ class _Fold:
             "commit": event.commit or state.commit,
             "stalls": state.stalls + (event.cause is Cause.SILENCE),
             "merge": None,
+            "write_waits": (),
         }
         if event.commit:
             self.changes["result"] = event.commit

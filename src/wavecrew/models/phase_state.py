@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.agent_report import Usage
-from wavecrew.models.events import AgentReported, AttemptStarted, Cause
+from wavecrew.models.events import AgentReported, AttemptStarted, Cause, WriteAwaited, WriteJudged
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.usage import Spent
 
@@ -48,7 +48,7 @@ class Merge:
 
 _AFRESH: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
-    **dict.fromkeys(("changed", "claimed", "undeclared"), ()),
+    **dict.fromkeys(("changed", "claimed", "undeclared", "write_waits"), ()),
     **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
     "unattended": 0.0,
 }
@@ -120,6 +120,8 @@ class PhaseState:
     cancelled_by: str = ""
     """Who wants the open attempt to end for good."""
     lock_wait: LockWait | None = None
+    write_waits: tuple[LockWait, ...] = ()
+    """For what its agent waits at the write gate, the longest first."""
     waiver: Waiver | None = None
     kept_from: str = ""
 
@@ -138,6 +140,15 @@ class PhaseState:
             "resumed": event.session,
             "session_usage": self.session_usage if event.session else NOTHING_USED,
         }
+
+    def asked(self, event: WriteAwaited | WriteJudged) -> Self:
+        """With what its agent waits for at the write gate, or has been answered there."""
+        if isinstance(event, WriteAwaited):
+            others = (wait for wait in self.write_waits if wait.since != event.since)
+            wait = LockWait(event.resource, event.holder, event.since)
+            return replace(self, write_waits=tuple(sorted((*others, wait), key=lambda one: one.since)))
+        waits = tuple(wait for wait in self.write_waits if wait.resource not in event.paths)
+        return replace(self, write_waits=waits, claimed=tuple(dict.fromkeys((*self.claimed, *event.claimed))))
 
     def heard(self, event: AgentReported) -> Self:
         """With what the agent of its latest attempt told. Where it does not tell what its whole session has used, that

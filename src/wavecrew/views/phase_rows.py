@@ -69,8 +69,8 @@ AT_WORK: Final = (Standing.RUNNING, Standing.MERGING)
 class PhaseRow:
     """One phase. Times are in seconds; `elapsed` is that of the latest attempt, so far if it is open.
 
-    `lock` is what the phase waits for now, `lock_waited` since how long. `reason` is one sentence for people and may
-    hold foreign text that was not cleaned.
+    `lock` is what the phase waits for now, or its agent at the write gate, `lock_waited` since how long. `reason` is
+    one sentence for people and may hold foreign text that was not cleaned.
     """
 
     id: str
@@ -146,6 +146,8 @@ class _Rows:
         held = holding(self.state, name, self.now) if standing is Standing.HELD else None
         silent = standing is Standing.RUNNING and self.going_on and found.silent_since is not None
         lock = found.lock_wait if standing is Standing.WAITING else None
+        writes = standing is Standing.RUNNING and self.going_on and bool(found.write_waits)
+        lock = found.write_waits[0] if writes else lock
         pending = found.status is PhaseStatus.NOT_STARTED and standing in (Standing.TO_COME, Standing.BLOCKED)
         states = self.state.phase_states
         waits_for = (
@@ -169,7 +171,7 @@ class _Rows:
             waits_for=waits_for,
             blocked_by=self.blocked.get(name, ()) if standing is Standing.BLOCKED else (),
             retry_at=found.retry_at if standing is Standing.RETRYING else None,
-            progress=self.progress.get(name) if standing is Standing.RUNNING else None,
+            progress=self.progress.get(name) if standing is Standing.RUNNING and not writes else None,
             waiver=found.waiver,
             kept_from=found.kept_from,
             undeclared=found.undeclared,
@@ -260,6 +262,9 @@ class _Rows:
                 return "its agent has ended; `wavecrew run` takes in what it left"
             case Standing.GONE:
                 return "its agent is dead and left no result; `wavecrew run` sees to it"
+            case Standing.RUNNING if found.write_waits:
+                wait = found.write_waits[0]
+                return f"waits to write {wait.resource}, held by {wait.holder}"
             case Standing.RUNNING if found.silent_since is not None:
                 return silent_words(found.silent_since, found.last_words, self.now)
             case Standing.HELD if held := holding(self.state, name, self.now):

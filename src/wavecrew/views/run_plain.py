@@ -233,6 +233,13 @@ def _agent_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
             return "heard", f"{label_in(state, phase)} is heard again"
         case ev.AgentSilence(phase=phase, since=since) if since is not None:
             return "silent", f"{label_in(state, phase)} {one_line(silent_words(since, event.words, event.at))}"
+        case ev.WriteAwaited(phase=phase):
+            words = f"write={_value(event.resource)} holder={_value(event.holder)}"
+            return "wait", f"{label_in(state, phase)} {words}"
+        case ev.WriteJudged(phase=phase) if event.waited:
+            words = f"write={_value(listed(event.paths))} waited={seconds(event.waited)}"
+            told = "" if event.allowed else f" refused: {one_line(event.reason)}"
+            return "write", f"{label_in(state, phase)} {words}{told}"
         case ev.AccountClosed():
             held = held_words(event.account, Closure(event.until, event.detail), event.at)
             return "held", one_line(held.removeprefix("held: "))

@@ -193,7 +193,7 @@ class Region:
             words += row.reason
         elif row.progress is not None:
             words += f"step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
-        elif row.standing is Standing.MERGING:
+        else:
             words += row.reason
         return self.line("▶", row.standing.value, label(row.id, row.name), words, "busy")
 
