@@ -108,7 +108,7 @@ def remove_all_entries(world: GitWorld, folder: Path) -> None:
 
 
 def break_link(world: GitWorld, folder: Path) -> None:
-    (folder / ".git").write_bytes(os.urandom(50))
+    (folder / ".git").write_bytes(b"\0" + os.urandom(50))
 
 
 def point_elsewhere(world: GitWorld, folder: Path) -> None:

@@ -71,6 +71,8 @@ def private_folder(git: Git, folder: Path) -> Path:
         ours = (private.parent.resolve(), back.resolve()) == ((git.common / "worktrees").resolve(), link.resolve())
     except OSError as error:
         raise GitError(f"{folder} cannot be looked at: {error.strerror}", fix="look at it") from None
+    except ValueError:  # a NUL in a path
+        raise GitError(f"{folder} is no worktree any more", fix="look at it: its files are still there") from None
     if not ours:
         raise GitError(f"{folder} belongs to another repository now", fix="look at it: its files are still there")
     return private
