@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -18,6 +19,9 @@ from wavecrew.api.agent_programs import look_for, program_of
 from wavecrew.core import acp_answers as answers
 from wavecrew.core.acp_answers import Choice, Trouble, Used
 from wavecrew.core.acp_calls import ToolCalls, questions
+from wavecrew.core.acp_client import Client
+from wavecrew.core.acp_gate import Gate
+from wavecrew.core.acp_pipes import Teller
 from wavecrew.core.bounds import Bounds
 from wavecrew.core.tool_calls import tool_writes
 from wavecrew.models.agent_programs import InstalledProgram
@@ -307,6 +311,21 @@ _told = st.dictionaries(
 def test_calls_of_any_shape_are_survived(told: list[dict[str, Any]]) -> None:
     for tool, arguments in asked(*told, {}) or ():
         tool_writes(tool, arguments, "/w")
+
+
+def test_a_file_is_told_once_however_it_is_spelt(tmp_path: Path) -> None:
+    """And a call is told once, whatever comes after its end."""
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        gate = Gate((), 1.0, "/w")
+        client = Client(gate, Teller(file.fileno()), "/w/", lambda words: None)
+        places = [{"path": path} for path in ("a", "/w/a", "./b/../a")]
+        told = {"sessionUpdate": "tool_call", "toolCallId": "c", "kind": "edit", "title": "E", "locations": places}
+        for status in ("pending", "pending", "completed", "completed", "failed"):
+            asyncio.run(client.handle("session/update", {"update": {**told, "status": status}}, True))
+    events = [json.loads(one) for one in log.read_text().splitlines()]
+    assert [one["acp"] for one in events] == ["tool", "tool_end", "wrote"]
+    assert events[-1]["path"] == "/w/a"
 
 
 def test_calls_are_forgotten_at_some_time() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from os.path import normpath
 from typing import Any, Final
 
 from acp import RequestError
@@ -121,7 +122,7 @@ class Client:
         return {"outcome": "cancelled"}
 
     def _allowed(self, call: ToolCall) -> None:
-        self._granted.update(call.paths)
+        self._granted.update(self._places(call))
         gone = set(call.paths)
         self._refusals = [one for one in self._refusals if not one.paths or not gone.issuperset(one.paths)]
         self._teller.tell("asked", call=call.id, allowed=True)
@@ -212,7 +213,7 @@ class Client:
             return
         call.end()
         well = call.status == "completed"
-        wrote = call.paths if call.kind in WRITING else ()
+        wrote = self._places(call) if call.kind in WRITING else ()
         self._teller.tell("tool_end", call=call.id, well=well)
         for path in wrote[:_MOST_WRITTEN] if well else ():
             self._teller.tell("wrote", path=path)
@@ -221,8 +222,13 @@ class Client:
             if missed:
                 self._ask_late(missed)
 
+    def _places(self, call: ToolCall) -> tuple[str, ...]:
+        """The paths that it names, each once, however it spells them."""
+        whole = (path if path.startswith("/") else f"{self._folder}/{path}" for path in call.paths)
+        return tuple(dict.fromkeys(map(normpath, whole)))
+
     def _is_inside(self, path: str) -> bool:
-        return not path.startswith("/") or path.startswith(f"{self._folder}/")
+        return path.startswith(f"{self._folder}/")
 
     def _ask_late(self, paths: list[str]) -> None:
         """It wrote without a question. Others must know at least now; and if somebody else holds it, the work ends."""
