@@ -224,7 +224,7 @@ VECTORS = (
 
 def hostile_run(words: str) -> list[Event]:
     """A run in which everything that others name is called so. Ids and names are what a plan can have: printable."""
-    shown = "".join(letter for letter in words if letter.isprintable())[:150].strip() or "x"
+    shown = "".join(letter for letter in words if letter.isprintable())[:95].strip() or "x"
     one, two, three = f"1{shown}", f"2{shown}", f"3{shown}"
     source = Source(f"plan/{shown}.md", 7)
     plan = (

@@ -7,6 +7,7 @@ What it does not know: formats, and where a report goes.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 from wavecrew import __version__
 from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.results import verify
+from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import Store
 from wavecrew.errors import WavecrewError
 from wavecrew.models.events import Cause
@@ -45,6 +47,7 @@ def report_of(store: Store, workspace: Path, reference: str = "latest", *, with_
         opened.events,
         now=time.time(),
         alive=opened.alive,
+        signs=opened.signs(),
         conflicts=found.found,
         more_conflicts=found.more,
         proof=proof,
@@ -69,14 +72,16 @@ def _proof(opened: OpenedRun, workspace: Path) -> tuple[Proof | None, str]:
 
 
 def _logs(opened: OpenedRun) -> Mapping[str, str]:
-    """The last lines of the log of each failed phase, clean for any terminal."""
+    """The last lines of the log of each failed phase, clean for any terminal, without the values of variables that
+    agents were handed by name."""
+    hide = Redaction.for_run(opened.state.settings, os.environ)
     failed = [
         (name, found)
         for name, found in opened.state.phase_states.items()
         if found.status is PhaseStatus.FAILED and found.log
     ]
     return {
-        name: "\n".join(tail(_end(_telling(opened.state_folder / found.log, found.cause)), _LINES, 400))
+        name: "\n".join(tail(hide.text(_end(_telling(opened.state_folder / found.log, found.cause))), _LINES, 400))
         for name, found in failed[:_LOGS]
     }
 
@@ -94,6 +99,8 @@ def _end(log: Path) -> str:
         with log.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _BYTES))
-            return file.read(_BYTES).decode("utf-8", errors="replace")
+            read = file.read(_BYTES)
+            whole = read if size <= _BYTES else read.partition(b"\n")[2] or read  # half a line is half a secret
+            return whole.decode("utf-8", errors="replace")
     except OSError:
         return ""

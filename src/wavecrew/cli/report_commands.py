@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wavecrew.api.places import find_workspace
-from wavecrew.cli.globals import Globals, echo, only_ascii, pass_globals, with_globals
+from wavecrew.cli.globals import Globals, echo, only_ascii, pass_globals, show, with_globals
 from wavecrew.cli.report_files import FILES, put, targets
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, UsageError
@@ -103,11 +103,14 @@ def report(
 
 
 def _print(name: str, text: str, *, in_actions: bool) -> None:
-    if in_actions and name == "text":
+    if name != "text":
+        echo(text.rstrip("\n"))
+    elif in_actions:
         from wavecrew.views.report_github import harmless
 
-        text = harmless(text)
-    echo(text.rstrip("\n"))
+        echo(harmless(text).rstrip("\n"))
+    else:
+        show(text.rstrip("\n"))
 
 
 def written(name: str, found: Report, compared: Comparison | None) -> str:

@@ -18,11 +18,12 @@ from wavecrew.models.execution_state import ExecutionState, Gate
 from wavecrew.models.parallel_execution import Source
 from wavecrew.models.proof import Proof
 from wavecrew.models.usage import Spent
+from wavecrew.views.phase_rows import NO_SIGNS, Signs
 from wavecrew.views.report_faster import Faster, faster
 from wavecrew.views.report_waits import FOR_PEOPLE, Stretch, WaitKind, joined, stretches, together
 from wavecrew.views.run_history import Attempt, History
 from wavecrew.views.run_pacing import PacingStep, pacing_chain
-from wavecrew.views.summary import PhaseRow, RunStatus, Standing, Summary, summarize
+from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 
 _NOBODY: Final = PacingStep(Attempt("", 0, "", 0.0))
 
@@ -90,6 +91,7 @@ class Report:
     events: Sequence[Event]
     now: float
     alive: bool | None
+    signs: Signs
     summary: Summary
     history: History
     chain: tuple[PacingStep, ...]
@@ -135,6 +137,7 @@ def build_report(
     *,
     now: float | None = None,
     alive: bool | None = None,
+    signs: Signs = NO_SIGNS,
     conflicts: tuple[Conflict, ...] = (),
     more_conflicts: int = 0,
     proof: Proof | None = None,
@@ -142,20 +145,22 @@ def build_report(
     logs: Mapping[str, str] | None = None,
     version: str = "",
 ) -> Report:
-    """The report of a state and the whole history behind it. Without `now` it is the time of the last event."""
+    """The report of a state and the whole history behind it. Without `now` it is the time of the last event; `signs` is
+    what can be seen of open attempts if nobody is in charge."""
     history = History(events)
     at = now if now is not None else (history.last or 0.0)
-    summary = summarize(state, at, alive=alive, history=history)
+    summary = summarize(state, at, alive=alive, history=history, signs=signs)
     chain = pacing_chain(state.graph, history, state.agent_limit, state.start_time or 0.0)
     waits = stretches(events, history)
-    over = state.end_time if summary.status is not RunStatus.RUNNING else at
-    until = over if over is not None else min(at, history.last or at)
-    attempts = _attempts(events, history, chain, until)
+    known = summary.started is not None and summary.elapsed is not None
+    until = (summary.started or 0.0) + (summary.elapsed or 0.0) + summary.idle if known else at
+    attempts = _attempts(events, history, chain, until, signs)
     return Report(
         state=state,
         events=events,
         now=until,
         alive=alive,
+        signs=signs,
         summary=summary,
         history=history,
         chain=chain,
@@ -189,16 +194,17 @@ def total(parts: Iterable[Spent]) -> Spent:
 
 
 def _attempts(
-    events: Sequence[Event], history: History, chain: Sequence[PacingStep], until: float
+    events: Sequence[Event], history: History, chain: Sequence[PacingStep], until: float, signs: Signs
 ) -> tuple[AttemptFacts, ...]:
     steps = {(step.attempt.phase, step.attempt.number): step for step in chain}
     last = {attempt.phase: place for place, attempt in enumerate(history.attempts)}
     lanes = _lanes(events, history)
+    ends = {name: sign.at for name, sign in signs.items() if not sign.alive}
     return tuple(
         AttemptFacts(
             attempt,
             lanes[place],
-            attempt.lasted(until),
+            attempt.lasted(ends.get(attempt.phase, until) or attempt.started),
             _spent(attempt),
             steps.get((attempt.phase, attempt.number)),
             last[attempt.phase] > place,
@@ -288,14 +294,15 @@ def shares(
     found = dict.fromkeys(_WORDS, 0.0)
     clock = summary.started
     for step in chain:
-        begin, end = step.attempt.started, step.attempt.ended or step.attempt.started
+        begin = step.attempt.started
+        end = begin + step.attempt.lasted(until)
         _gap(found, history, waits, step, clock, begin)
         silent = together(
             (w for w in waits if w.kind is WaitKind.SILENCE and w.phase == step.attempt.phase), until, begin, end
         )
         found["people"] += silent
         found["work" if step.attempt.outcome is Outcome.SUCCEEDED else "vain"] += max(0.0, end - begin - silent)
-        clock = max(clock, end)
+        clock = max(clock, step.attempt.ended or end)
     if chain:
         found["open"] += max(0.0, summary.elapsed - sum(found.values()))
     else:

@@ -193,7 +193,7 @@ def _phases(report: Report) -> Iterator[str]:
 
 
 def _phase(report: Report, one: PhaseFacts) -> list[str]:
-    made = bool(one.attempts)
+    made, tries = bool(one.attempts), one.spent.attempts
     return [
         f"{shortened(name_of(report, one.row.id), 60)} {paced(one)}",
         figure(f"{one.row.wave}", one.row.wave),
@@ -203,8 +203,8 @@ def _phase(report: Report, one: PhaseFacts) -> list[str]:
         figure(f"{one.ratio:.0%}" if one.ratio is not None else "-", one.ratio),
         figure(f"{len(one.attempts)}", len(one.attempts)),
         figure(seconds(one.waited) if one.waited else "-", one.waited or None),
-        sums(cost_of(one.spent) if made else "-", one.spent.cost_usd if made else None),
-        sums(tokens_of(one.spent) if made else "-", one.spent.tokens if made else None),
+        sums(cost_of(one.spent) if made else "-", one.spent.cost_usd if one.spent.unknown_cost < tries else None),
+        sums(tokens_of(one.spent) if made else "-", one.spent.tokens if one.spent.unknown_tokens < tries else None),
     ]
 
 

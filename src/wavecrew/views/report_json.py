@@ -30,7 +30,7 @@ def json_of(report: Report, compared: Comparison | None = None) -> str:
 
 def data_of(report: Report, compared: Comparison | None = None) -> dict[str, Any]:
     """The document as plain values. Times are seconds since 1970, lengths are seconds; what is not known is null."""
-    data = report_data(report.state, report.events, now=report.summary.now, alive=report.alive)
+    data = report_data(report.state, report.events, now=report.summary.now, alive=report.alive, signs=report.signs)
     facts = {one.row.id: one for one in report.phases}
     for phase in data["phases"]:
         phase |= _phase_data(facts[phase["id"]])

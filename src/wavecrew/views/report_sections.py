@@ -190,7 +190,7 @@ def waits(report: Report) -> Iterator[str]:
                 text(KINDS[wait.kind]),
                 Cell(shortened(wait_words(report, wait), 140), "w"),
                 figure(seconds(wait.lasted(report.now)), wait.lasted(report.now)),
-                figure(_since(report, wait.since), wait.since),
+                figure(_since(report, wait.since), wait.since - (report.summary.started or 0.0)),
             ]
             for wait in report.waits
         ),

@@ -63,6 +63,7 @@ color:var(--soft);white-space:nowrap;z-index:1}
 tbody tr:last-child>*{border-bottom:0}
 tbody th{font-weight:600;min-width:23ch}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n small{display:block}
 .u{color:var(--soft);font-style:italic;font-weight:400}
 .w{min-width:26ch;max-width:64ch}
 thead button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
@@ -100,6 +101,7 @@ line-height:1.45;margin:8px 0}
 .time tbody tr:hover{background:var(--band)}
 .time rect{y:4px;height:10px}
 .time .f-chain{y:1px;height:16px}.time .f-vain{y:2px;height:14px}
+.time .f-people{stroke:var(--clash)}.time .f-lock{stroke:var(--wait)}.time .f-vain{stroke:var(--fail)}
 .time .f-lock,.time .f-people,.time .f-retry,.time .f-account{y:5px;height:8px}
 td.b{min-width:120px}
 .part{display:block;width:100%;height:10px;margin-top:5px}.part rect{height:10px;rx:2px}

@@ -26,7 +26,13 @@ _WORTH: Final = 0.05  # seconds and shares below which a difference is none
 def text_of(report: Report, compared: Comparison | None = None, *, width: int = 80, ascii_only: bool = False) -> str:
     """The whole text."""
     whole = report_text(
-        report.state, report.events, now=report.summary.now, alive=report.alive, width=width, ascii_only=ascii_only
+        report.state,
+        report.events,
+        now=report.summary.now,
+        alive=report.alive,
+        signs=report.signs,
+        width=width,
+        ascii_only=ascii_only,
     )
     lines = [*_more_options(report, width), *_waits(report, width), *_proof(report, width)]
     if compared is not None:
