@@ -420,6 +420,8 @@ def test_cost() -> None:
         (429, '{"error":{"code":429,"message":"slow"}}', None, Trouble("slow", 429)),
         (-32603, "Internal error", {"details": "no server"}, Trouble("Internal error: no server")),
         (-32603, "Internal error", {"statusCode": 503}, Trouble("Internal error", 503)),
+        (-32603, "rejected", {"errorKind": "usage_limit_reached"}, Trouble("rejected", 429)),
+        (-32603, "strange", {"errorKind": "strange"}, Trouble("strange")),
         (-32603, "{broken", "x", Trouble("{broken: x")),
         (200, "[1]", [1], Trouble("[1]")),
     ],

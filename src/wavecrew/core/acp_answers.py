@@ -167,6 +167,15 @@ def cost_in(update: object) -> float | None:
 # -- what went wrong --------------------------------------------------------------------------------------------
 
 AUTH_REQUIRED: Final = -32000
+_KINDS: Final = {
+    "authentication_failed": 401,
+    "billing_error": 429,
+    "overloaded": 503,
+    "rate_limit": 429,
+    "server_error": 500,
+    "usage_limit_reached": 429,
+}
+"""Kinds of errors that the bridge of Claude Code tells in place of a status."""
 _LIKE_LOGIN: Final = re.compile(r"authenti|log ?in|api.?key", re.IGNORECASE)
 
 
@@ -187,6 +196,7 @@ def trouble_of(code: int, message: str, data: object) -> Trouble:
     if more and more not in words:
         words = f"{words}: {more}"
     named = [code, part(inner, "error").get("code"), *(part(data).get(name) for name in ("status", "statusCode"))]
+    named.append(_KINDS.get(text(data, "errorKind")))
     status = next((one for one in named if isinstance(one, int) and 400 <= one <= 599), None)
     logged_out = code == AUTH_REQUIRED and _LIKE_LOGIN.search(words) is not None
     return Trouble(words[:_LONGEST], status, logged_out)
