@@ -130,7 +130,12 @@ def _toml(text: str) -> str:
 
 
 class _Reader(EventReader):
-    """Tokens are counted over the whole session, so those of an earlier attempt in it are taken off."""
+    """Tokens are counted over the whole session, so those of an earlier attempt in it are taken off. Those of sub-agents
+    are told by nobody: with one of them, the sum is unknown."""
+
+    def __init__(self, earlier: AgentReport | None) -> None:
+        super().__init__(earlier)
+        self._alone = True
 
     def take(self, event: Event) -> None:
         match event.text("type"):
@@ -161,9 +166,12 @@ class _Reader(EventReader):
             if ended and item.text("status") == "completed":
                 for path in paths:
                     self.wrote(path)
+        elif kind == "collab_tool_call":
+            self.does(item.text("tool"))
+            self._alone = self._alone and item.text("tool") != "spawn_agent"
         elif kind in ("command_execution", "mcp_tool_call", "web_search"):
             self.does(item.text("command") or item.text("tool") or item.text("query") or kind)
-        if ended and kind in ("file_change", "command_execution", "mcp_tool_call", "web_search"):
+        if ended and kind in ("file_change", "command_execution", "mcp_tool_call", "web_search", "collab_tool_call"):
             self.tool_calls += 1
 
     def _count(self, told: Event) -> None:
@@ -174,3 +182,5 @@ class _Reader(EventReader):
         self.usage = self.session_usage
         if self.earlier is not None and goes_on:
             self.usage = self.session_usage.since(self.earlier.session_usage)
+        if not self._alone:
+            self.usage = Usage()
