@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -17,6 +19,7 @@ from wavecrew.agents.acp import AcpAgent
 from wavecrew.agents.streams import MAX_FILES, MAX_LINE, event_in
 from wavecrew.api.agent_programs import look_for, program_of
 from wavecrew.core import acp_answers as answers
+from wavecrew.core import acp_driver
 from wavecrew.core.acp_answers import Choice, Trouble, Used
 from wavecrew.core.acp_calls import ToolCalls, questions
 from wavecrew.core.acp_client import Client
@@ -333,6 +336,67 @@ def test_calls_are_forgotten_at_some_time() -> None:
     for number in range(3000):
         calls.take({"toolCallId": str(number), "title": "x"})
     assert len(calls._calls) == 1000
+
+
+# -- the gate ----------------------------------------------------------------------------------------------------
+
+WRITE = (("write", {"paths": ["a"]}),)
+
+
+def refusal(script: str, patience: float = 60.0, asked: Any = WRITE) -> str:
+    """What a gate answers whose hook is a shell script."""
+    return asyncio.run(Gate(("/bin/sh", "-c", script), patience, "/w").refusal(asked))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exit 0", ""),
+        ("echo 'wavecrew: held by b' >&2; exit 2", "held by b"),
+        ("echo words >&2; exit 1", "words"),
+        ("exit 2", "the gate ended with 2"),
+        ("kill -9 $$", "the gate ended with -9"),
+        ("exec sleep 1000", "the gate did not answer in time"),
+    ],
+)
+def test_only_the_word_of_the_hook_is_leave(script: str, reason: str) -> None:
+    assert refusal(script, 1.0 if "sleep" in script else 60.0) == reason
+
+
+def test_without_a_hook_program_nothing_is_allowed_and_without_a_gate_everything() -> None:
+    assert "cannot be asked" in asyncio.run(Gate(("/nowhere/hook",), 60.0, "/w").refusal(WRITE))
+    assert asyncio.run(Gate((), 60.0, "/w").refusal(WRITE)) == ""
+
+
+def test_all_questions_have_to_be_answered_well_and_the_hook_hears_each(tmp_path: Path) -> None:
+    asked = (("Bash", {"command": "x"}), ("write", {"paths": ["a"]}), ("write", {"paths": ["b"]}))
+    script = f'cat >> {tmp_path}/heard; echo >> {tmp_path}/heard; test "$(grep -c . {tmp_path}/heard)" -lt 2'
+    assert refusal(script, asked=asked) == "the gate ended with 1"
+    assert [json.loads(one) for one in (tmp_path / "heard").read_text().splitlines()] == [
+        {"tool_name": tool, "tool_input": arguments, "cwd": "/w"} for tool, arguments in asked[:2]
+    ]
+
+
+# -- the program -------------------------------------------------------------------------------------------------
+
+
+def test_without_its_library_the_program_says_how_to_get_it() -> None:
+    done = subprocess.run(  # -S: without any library
+        [sys.executable, "-S", "-E", "-P", acp_driver.__file__, "--", "gemini"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    told = report(done.stdout.splitlines())
+    assert (done.returncode, told.ending) == (8, Ending.FAILED)
+    assert 'pip install "wavecrew[acp]"' in told.message
+
+
+@pytest.mark.parametrize("arguments", [[], ["--hook", "{}", "--", "x"], ["--hook", "no", "--", "x"], ["--what", "--"]])
+def test_wrong_arguments(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        acp_driver.main(arguments)
+    assert ended.value.code == 2
 
 
 # -- answers -----------------------------------------------------------------------------------------------------

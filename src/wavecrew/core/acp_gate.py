@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from wavecrew.core.acp_calls import Question
 
 _LONGEST_REASON = 2_000
+_KILL_SECONDS = 5.0
 
 
 class Gate:
@@ -58,9 +59,16 @@ class Gate:
             return "the gate did not answer in time"
         finally:
             if hook.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    hook.kill()
+                await _kill(hook)
         if hook.returncode == 0:
             return ""
         words = told.decode(errors="replace").strip().removeprefix("wavecrew: ")
         return words or f"the gate ended with {hook.returncode}"
+
+
+async def _kill(hook: asyncio.subprocess.Process) -> None:
+    """End it, and close its pipes."""
+    with contextlib.suppress(ProcessLookupError, TimeoutError):
+        hook.kill()
+        async with asyncio.timeout(_KILL_SECONDS):
+            await hook.communicate()
