@@ -28,6 +28,7 @@ class BoardApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { background: $background; color: $foreground; }
+    Question, Words { background: transparent; }
     Rows { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; background: $background;
            scrollbar-background: $background; scrollbar-background-hover: $background;
            scrollbar-background-active: $background; scrollbar-color: $panel; overflow-x: hidden; }

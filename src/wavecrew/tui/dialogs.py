@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textual import events
 
 _FOOT = """
-{name} {{ align: center bottom; background: $background 0%; }}
+{name} {{ align: center bottom; }}
 {name} > Vertical {{ height: auto; max-height: 90%; width: 100%; background: $background; }}
 {name} Rows {{ height: auto; }}
 {name} #question-title {{ height: 1; }}

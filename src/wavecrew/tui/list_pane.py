@@ -43,7 +43,6 @@ class ListPane(Vertical):
         self.phase = ""
         """The phase that is chosen elsewhere; its bar is pointed at."""
         self._about: list[About] = []
-        self._counts = ""
 
     def compose(self) -> ComposeResult:
         yield Rows(id="list-title", bar=True)
@@ -96,15 +95,9 @@ class ListPane(Vertical):
             rows = time_rows(summary, source.history, source.waits, width)
             return [(row.line, About(phase=row.phase)) for row in rows] or _told("nothing has been started yet", width)
         if self.pane is Pane.LOCKS:
-            owners, lines, waiters = source.locks(width)
-            held = max(0, len(owners) - 1)
-            self._counts = f" {held} held, {waiters} waiting"
-            abouts = [About(lock=resource) for resource, _ in owners]
-            abouts += [About()] * (len(lines) - len(abouts))
-            return [
-                (plain(line, "quiet" if not about.lock else ""), about)
-                for line, about in zip(lines, abouts, strict=True)
-            ]
+            lines, resources = source.locks(width)
+            pairs = zip(lines, resources, strict=True)
+            return [(plain(line, "" if lock else "quiet"), About(lock=lock)) for line, lock in pairs]
         if self.pane is Pane.NEEDS_YOU:
             found = [(one.line, About(phase=one.phase, gate=one.gate)) for one in needs(summary, width)]
             found = found or _told("nobody is needed", width)
@@ -125,7 +118,7 @@ class ListPane(Vertical):
     def _count(self, pane: Pane) -> str:
         if pane is Pane.NEEDS_YOU:
             return f" {self.source.summary.needed}"
-        return self._counts if pane is Pane.LOCKS else ""
+        return f" {self.source.lock_counts}" if pane is Pane.LOCKS else ""
 
 
 def _told(words: str, width: int) -> list[tuple[Line, About]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.api.history import open_run, progress_of, run_is_alive
+from wavecrew.core.lock_registry import Picture
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.store import Store
 from wavecrew.errors import WavecrewError
@@ -47,6 +48,7 @@ class RunSource:
         self._plain = PlainView()
         self.event_lines: list[str] = self._plain.event(opened.events, self.state)
         self._waits: Sequence[Stretch] | None = None
+        self._locks: Picture | None = None
         self._progress: Progress = opened.progress()
         self._summary: Summary | None = None
 
@@ -90,7 +92,7 @@ class RunSource:
 
     def tick(self) -> None:
         """A new moment: times, the steps at work, and whether somebody is in charge."""
-        self._summary = None
+        self._summary = self._locks = None
         self.look()
         try:
             self.alive = run_is_alive(self.store.folder, self.run)
@@ -103,7 +105,7 @@ class RunSource:
         self.events += news
         self.history.add(news)
         self.event_lines += self._plain.event(news, self.state)
-        self._waits = None
+        self._waits = self._locks = None
         self.alive = run_is_alive(self.store.folder, self.run)
         self._progress = progress_of(self.store.folder, self.state)
         self._summary = None
@@ -114,20 +116,34 @@ class RunSource:
 
     # -- locks
 
-    def locks(self, width: int) -> tuple[list[tuple[str, str]], list[str], int]:
-        """The locks as lines of text, for each line the resource and the number of its lock (empty if it is about
-        none), and how many wait."""
-        try:
-            found = self._registry.picture()
-        except (WavecrewError, OSError) as error:
-            self._tell(error)
-            return [], ["the locks cannot be read"], 0
+    def locks(self, width: int) -> tuple[list[str], list[str]]:
+        """The locks as lines of text, and for each line the resource that it is about (empty for those that only tell
+        something)."""
+        found = self._picture
+        if found is None:
+            return ["the locks cannot be read"], [""]
         held = [Held(lock, owner.word, owner.reason) for lock, owner in found.held]
         waits = [Wait(one.resource, one.label, one.holder, one.since, owner.word) for one, owner in found.waiting]
         broken = [Broken(one.fence, one.label, one.at, one.by, one.reason) for one in found.broken]
-        text = lock_table(held, waits, time.time(), broken=broken, width=width)
-        rows = [(one.lock.resource_path, str(one.lock.fence)) for one in held]
-        return ([("", ""), *rows] if rows else [], text.split("\n"), len(waits))
+        lines = lock_table(held, waits, time.time(), broken=broken, width=width).split("\n")
+        about = ["", *(one.lock.resource_path for one in held)] if held else []
+        return lines, about + [""] * (len(lines) - len(about))
+
+    @property
+    def lock_counts(self) -> str:
+        """`4 held, 1 waiting`."""
+        found = self._picture
+        return f"{len(found.held)} held, {len(found.waiting)} waiting" if found is not None else "unknown"
+
+    @property
+    def _picture(self) -> Picture | None:
+        """The locks at the last look."""
+        if self._locks is None:
+            try:
+                self._locks = self._registry.picture()
+            except (WavecrewError, OSError) as error:
+                self._tell(error)
+        return self._locks
 
     # -- reading
 

@@ -54,7 +54,7 @@ def needs(summary: Summary, width: int) -> list[Need]:
 
 
 def _need(words: str, style: str, width: int) -> Line:
-    return Piece("! ", style), Piece(cut(words, width - 2))
+    return Piece("!", style), Piece(f" {cut(words, width - 2)}")
 
 
 def next_rows(summary: Summary, width: int) -> list[Line]:

@@ -25,7 +25,7 @@ _COUNTS: Final = (
     (Sign("▶", "at work", "busy"), AT_WORK),
     (Sign("◷", "waiting", "wait"), (Standing.WAITING, Standing.HELD, Standing.RETRYING)),
     (Sign("·", "to come", "quiet"), (Standing.READY, Standing.TO_COME)),
-    (Sign("✗", "failed", "bad"), (Standing.FAILED, Standing.BLOCKED)),
+    (Sign("✗", "failed", "bad"), (Standing.FAILED,)),
 )
 
 
@@ -45,6 +45,7 @@ def head_line(summary: Summary, width: int) -> Line:
         (0, (Piece(status, sign.style),)),
         *((1, (Piece("paused", "wait"),)) for _ in range(bool(summary.paused_by))),
         (1, tuple(_counts(summary, wide=width >= 120))),
+        *((2, (Piece(f"{blocked:,} blocked", "bad"),)) for blocked in (summary.counts[Standing.BLOCKED],) if blocked),
         (1, (Piece(f"needs you {summary.needed}", "mark" if summary.needed else "quiet"),)),
     ]
     if summary.status is RunStatus.RUNNING:
@@ -118,9 +119,10 @@ def _plan_line(row: PhaseRow, wave: str, room: int, width: int, on_chain: set[st
     sign = sign_of(row)
     pieces = [
         Piece(f"{wave} ", "quiet"),
-        Piece(f"{sign.shape} ", sign.style),
-        Piece(f"{pad(label(row.id, row.name), room)} ", "quiet" if sign.style == "quiet" else ""),
-        Piece(f"{sign.word:<{_WORD}}", sign.style),
+        Piece(sign.shape, sign.style),
+        Piece(f" {pad(label(row.id, row.name), room)} ", "quiet" if sign.style == "quiet" else ""),
+        Piece(sign.word, sign.style),
+        Piece(" " * (_WORD - cells(sign.word))),
         Piece(f" {PACING if row.id in on_chain else ' '}", "head"),
     ]
     if width >= _WITH_TIME:
