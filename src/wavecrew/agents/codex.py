@@ -130,8 +130,8 @@ def _toml(text: str) -> str:
 
 
 class _Reader(EventReader):
-    """Tokens are counted over the whole session, so those of an earlier attempt in it are taken off. Those of sub-agents
-    are told by nobody: with one of them, the sum is unknown."""
+    """Tokens are counted over the whole session, so those of an earlier attempt in it are taken off. Nobody tells those
+    of sub-agents: with one of them, the sum is unknown."""
 
     def __init__(self, earlier: AgentReport | None) -> None:
         super().__init__(earlier)
