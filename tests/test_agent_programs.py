@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from core_builders import eventually
+from wavecrew.agents.claude import ClaudeAgent
+from wavecrew.agents.codex import CodexAgent
 from wavecrew.agents.command import CommandAgent
-from wavecrew.api.agent_programs import look_for, program_of
+from wavecrew.api.agent_programs import ask_logins, look_for, program_of
 from wavecrew.api.plans import load_agents
 from wavecrew.models.agent_programs import Capabilities, InstalledProgram, is_older
 from wavecrew.models.agent_report import Known
@@ -235,3 +237,53 @@ def test_nothing_of_an_agent_can_be_changed() -> None:
         if program is not None:
             assert isinstance(program.environment, MappingProxyType)
             assert isinstance(program.exit_meanings, MappingProxyType)
+
+
+# -- logins
+
+
+ALONE = (
+    '{"loggedIn": false, "authMethod": "none", "apiProvider": "firstParty"}',
+    '{"loggedIn": false, "authMethod": "none", "apiProvider": "bedrock"}',
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "known"),
+    [
+        (0, '{"loggedIn": true, "authMethod": "api_key"}\n', Known.YES),
+        (1, ALONE[0], Known.NO),
+        (1, ALONE[1], None),
+        (0, ALONE[0], None),
+        (1, '{"loggedIn": false, "authMethod": "helper", "apiProvider": "firstParty"}', None),
+        (1, "error: unknown command 'auth'", None),
+        (0, "", None),
+        (1, "[1]", None),
+    ],
+)
+def test_claude_tells_whether_somebody_is_logged_in(code: int, said: str, known: Known | None) -> None:
+    assert ClaudeAgent().login_answer(code, said.encode()) is known
+
+
+def test_codex_does_not_know_of_keys_that_its_settings_name() -> None:
+    answers = {code: CodexAgent().login_answer(code, b"") for code in (0, 1, 2, None)}
+
+    assert answers == {0: Known.YES, 1: Known.UNKNOWN, 2: None, None: None}
+
+
+def test_a_login_is_asked_in_the_environment_that_the_agent_sees(tmp_path: Path) -> None:
+    program = tmp_path / "claude"
+    yes = '{"loggedIn": true}'
+    program.write_text(
+        f"#!/bin/sh\n[ \"$*\" = 'auth status' ] || exit 9\n"
+        f"if [ -n \"$KEY\" ]; then echo '{yes}'; else echo '{ALONE[0]}'; exit 1; fi\n"
+    )
+    program.chmod(0o755)
+    agents = {"claude": ClaudeAgent(), "command": CommandAgent()}
+    found = {"claude": InstalledProgram("claude", "1", str(program))}
+    path = {"PATH": os.environ["PATH"]}
+
+    assert ask_logins(agents, found, lambda name: {**path, "KEY": name}) == {"claude": Known.YES}
+    assert ask_logins(agents, found, lambda name: path) == {"claude": Known.NO}
+    program.unlink()
+    assert ask_logins(agents, found, lambda name: path) == {}

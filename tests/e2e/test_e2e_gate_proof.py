@@ -114,3 +114,17 @@ def test_a_version_that_nobody_has_tried_is_told(box: Sandbox) -> None:
 
     assert done.code == 0, done
     assert "claude 1.0.9: older than 2.1.295" in done.out
+
+
+def test_without_a_login_nothing_starts(box: Sandbox) -> None:
+    none = '{"loggedIn": false, "authMethod": "none", "apiProvider": "firstParty"}'
+    program(box, f'if [ "$1" = auth ]; then [ -n "$KEY" ] || {{ echo \'{none}\'; exit 1; }}; exit; fi\n{ASKS}')
+    plan(box)
+    box.extra |= {"KEY": "x", "WAVECREW_GATE_PROOF": "off"}
+
+    refused = box.run()
+
+    assert refused.code == 8, refused
+    assert "nobody is logged in to claude" in refused.err
+    assert "claude auth login" in refused.err
+    assert box.run("--env", "KEY").code == 0

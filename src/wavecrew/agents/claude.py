@@ -14,7 +14,7 @@ from typing import Final
 
 from wavecrew.agents.asking import asking_line
 from wavecrew.agents.prompt import prompt_for
-from wavecrew.agents.streams import Event, EventReader, ending_of, one_line, plus, whole
+from wavecrew.agents.streams import Event, EventReader, ending_of, event_in, one_line, plus, whole
 from wavecrew.models.agent_programs import Capabilities
 from wavecrew.models.agent_report import AgentReport, Ending, Known, StreamReader, Usage
 from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
@@ -68,6 +68,17 @@ class ClaudeAgent:
     environment: Final[Mapping[str, str]] = _ENVIRONMENT
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
     own_paths: Final = ("~/.claude/", "~/.claude.json")
+
+    login_argv: Final = ("claude", "auth", "status")
+    login_fix: Final = 'log in with `claude auth login`, or name a variable with a key: env = ["ANTHROPIC_API_KEY"]'
+
+    def login_answer(self, code: int | None, output: bytes) -> Known | None:
+        """What it says of its login: an object in JSON. Accounts of other clouds are not judged."""
+        told = event_in(output)
+        if told.true("loggedIn"):
+            return Known.YES
+        ours = told.text("apiProvider") == "firstParty" and code == 1
+        return Known.NO if ours and told.text("authMethod") == "none" else None
 
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
         """Why this phase cannot be given to it; empty if it can."""

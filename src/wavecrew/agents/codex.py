@@ -61,6 +61,13 @@ class CodexAgent:
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
     own_paths: Final = ("~/.codex/",)
 
+    login_argv: Final = ("codex", "login", "status")
+    login_fix: Final = "log in with `codex login`, unless its settings name a provider with a key"
+
+    def login_answer(self, code: int | None, output: bytes) -> Known | None:
+        """What its exit code says. It knows nothing of keys that its settings name, so a no is none yet."""
+        return {0: Known.YES, 1: Known.UNKNOWN}.get(-1 if code is None else code)
+
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
         """Why this phase cannot be given to it; empty if it can."""
         return "" if phase.description.strip() else "its document says nothing that could be done"

@@ -1,7 +1,8 @@
 """Which agent programs are installed here, where, and in which version.
 
 What it does: looks for them on PATH and asks each for its version, in a clean environment with a home folder of its
-own that goes away again. An answer is kept in the user's cache folder until the program file changes.
+own that goes away again. An answer is kept in the user's cache folder until the program file changes. Whether somebody
+is logged in is asked in the environment that agents see, each time.
 What it does not know: what a version can do.
 """
 
@@ -21,7 +22,14 @@ from typing import IO, Final
 
 from wavecrew.api.program_cache import ProgramCache
 from wavecrew.core.jobs import Agent
-from wavecrew.models.agent_programs import AgentProgram, AnswersForItsGate, InstalledProgram, NeedsLibrary
+from wavecrew.models.agent_programs import (
+    AgentProgram,
+    AnswersForItsGate,
+    AnswersForItsLogin,
+    InstalledProgram,
+    NeedsLibrary,
+)
+from wavecrew.models.agent_report import Known
 
 PATIENCE: Final = 10.0
 """Seconds that a program has to tell its version."""
@@ -112,6 +120,30 @@ def _ask_gate(agent: AgentProgram, where: str, path: str, patience: float) -> bo
     except OSError:
         return None
     return agent.gate_answer(answer)
+
+
+def ask_logins(
+    agents: Mapping[str, Agent],
+    found: Mapping[str, InstalledProgram],
+    visible_to: Callable[[str], Mapping[str, str]],
+    patience: float = PATIENCE,
+) -> dict[str, Known]:
+    """What the programs of these agents say of their logins, by the names of agents; who says nothing is left out.
+    `visible_to` gives the variables that an agent sees. Asked anew each time: logins come and go."""
+    able = {name: agent for name, agent in agents.items() if isinstance(agent, AnswersForItsLogin)}
+    with ThreadPoolExecutor(max_workers=max(1, len(able))) as crew:
+        answers = crew.map(lambda name: _ask_login(able[name], found[name].path, visible_to(name), patience), able)
+        return {name: answer for name, answer in zip(able, answers, strict=True) if answer is not None}
+
+
+def _ask_login(agent: AnswersForItsLogin, where: str, seen: Mapping[str, str], patience: float) -> Known | None:
+    program = program_of(agent)  # type: ignore[arg-type]  # it is looked at from another side
+    environment = {**seen, **(program.environment if program else {})}
+    try:
+        code, answer = _answer([where, *agent.login_argv[1:]], seen.get("PATH", os.defpath), environment, patience)
+    except OSError:
+        return None
+    return agent.login_answer(code, answer)
 
 
 def _answer(

@@ -1,7 +1,7 @@
 """Whether the programs that a run needs are there, and ask before they write, before anything is started.
 
-What it does: looks for the agent programs of the phases that are to be done, has those tried that are to ask our gate,
-and refuses what is missing, or would pass over the gate in silence.
+What it does: looks for the agent programs of the phases that are to be done, asks them whether somebody is logged in,
+has those tried that are to ask our gate, and refuses what is missing, or would pass over the gate in silence.
 What it does not know: how programs are asked (`agent_programs`) and tried (`gate_proof`), and repositories (`isolation`
 looks at those).
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from wavecrew.api.agent_programs import look_for, program_of
+from wavecrew.api.agent_programs import ask_logins, look_for, program_of
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.jobs import Agent, JobMaker
 from wavecrew.errors import PreflightError
 from wavecrew.models.agent_programs import InstalledProgram
+from wavecrew.models.agent_report import Known
 from wavecrew.models.parallel_execution import PhaseInfo
 
 _UNASKED = "use a version that is known to (wavecrew agents list), or let it work without: --write-gate off"
@@ -41,10 +42,22 @@ def require_programs(
             )
         if one.doubt and one.gate_works is not False:
             tell(f"{name} {one.version}: {one.doubt}")
+    _require_logins(used, found, jobs, tell)
     if config.write_gate == "on":
         _require_askers(first, jobs)
     gated = {name: agent for name, agent in used.items() if jobs.bounds is not None and jobs.bounds.is_gated(name)}
     _require_gates(gated, found, config, tell)
+
+
+def _require_logins(
+    agents: Mapping[str, Agent], found: Mapping[str, InstalledProgram], jobs: JobMaker, tell: Callable[[str], None]
+) -> None:
+    for name, answer in ask_logins(agents, found, jobs.visible_to).items():
+        fix = getattr(agents[name], "login_fix", "")
+        if answer is Known.NO:
+            raise PreflightError(f"nobody is logged in to {name}", fix=fix)
+        if answer is Known.UNKNOWN:
+            tell(f"it is not known whether anybody is logged in to {name}: {fix}")
 
 
 def _require_askers(names: Iterable[str], jobs: JobMaker) -> None:

@@ -258,6 +258,14 @@ class JobMaker:
         """A job for commands of the configuration, at the desk of an attempt and in its environment."""
         return self._job(phase, attempt, desk, folder, steps, {}, self.timeout)
 
+    def visible_to(self, agent: str) -> dict[str, str]:
+        """The variables of the user's environment that an agent sees."""
+        return self._visible(self.passed_to.get(agent, ()))
+
+    def _visible(self, passed_to: tuple[str, ...]) -> dict[str, str]:
+        wanted = {*PASSED_ON, *self.passed_on, *passed_to}
+        return {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
+
     def _job(
         self,
         phase: str,
@@ -269,8 +277,6 @@ class JobMaker:
         timeout: float | None,
         passed_to: tuple[str, ...] = (),
     ) -> Job:
-        wanted = {*PASSED_ON, *self.passed_on, *passed_to}
-        passed = {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
         own = {
             ATTEMPT_MARK: str(folder),
             "WAVECREW_RUN": self.run,
@@ -284,7 +290,7 @@ class JobMaker:
         return Job(
             workspace=str(desk.workspace),
             steps=steps,
-            environment={**passed, **own, **more},
+            environment={**self._visible(passed_to), **own, **more},
             timeout=timeout,
             grace=self.grace,
             log_limit=self.log_limit,

@@ -95,6 +95,22 @@ class AnswersForItsGate(Protocol):
         """What it has told up to now; None is nothing yet."""
 
 
+@runtime_checkable
+class AnswersForItsLogin(Protocol):
+    """A program that can be asked whether somebody is logged in. No model is called, and no key is read by us."""
+
+    @property
+    def login_argv(self) -> tuple[str, ...]:
+        """A command."""
+
+    @property
+    def login_fix(self) -> str:
+        """What a person can do about it."""
+
+    def login_answer(self, code: int | None, output: bytes) -> Known | None:
+        """What its exit code (None: it had to be ended) and standard output tell; None is nothing at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstalledProgram:
     """What was found of the program of an agent. `problem` is empty if it can be used."""
