@@ -89,7 +89,7 @@ line-height:1.45;margin:8px 0}
 .legend{display:flex;flex-wrap:wrap;gap:4px 22px;font-size:13px;color:var(--soft);margin:8px 0;max-width:none}
 .f-work,.f-chain{fill:var(--key)}.f-other{fill:var(--work);opacity:.62}
 .f-vain{fill:url(#p-vain)}.f-lock{fill:url(#p-lock)}.f-people{fill:url(#p-people)}
-.f-account,.f-retry{fill:url(#p-retry)}.f-pause,.f-open{fill:var(--rim)}
+.f-account,.f-retry{fill:url(#p-retry)}.f-pause{fill:var(--rim)}.f-open{fill:var(--soft);opacity:.45}
 .time{table-layout:fixed;font-size:13px}
 .time th,.time td{padding:1px 8px;border:0;vertical-align:middle}
 .time th{width:24ch;min-width:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;font-weight:500}
