@@ -96,6 +96,12 @@ def near(amount: float | None) -> Any:
     return None if amount is None else pytest.approx(amount)
 
 
+SUB_AGENTS = {
+    "codex": b'{"type":"item.completed","item":{"id":"i","type":"collab_tool_call","tool":"spawn_agent"}}',
+    "opencode": b'{"type":"tool_use","sessionID":"ses_dddd","part":{"tool":"task","state":{"status":"completed"}}}',
+}
+
+
 # -- what a stream tells ----------------------------------------------------------------------------------------
 
 
@@ -323,6 +329,21 @@ def test_a_line_that_is_too_long_is_passed_over(case: Case) -> None:
     if case.summed:
         wanted = replace(wanted, usage=Usage(), cost_usd=None)
     assert told == wanted
+
+
+@pytest.mark.parametrize("name", SUB_AGENTS)
+def test_sums_without_those_of_a_sub_agent_are_not_all_and_so_unknown(name: str) -> None:
+    case = CASES[name]
+    first, *rest = case.lines("done")
+    told = case.report([first, SUB_AGENTS[name], *rest])
+    wanted = case.told("done")
+    assert told == replace(wanted, usage=Usage(), cost_usd=None, tool_calls=wanted.tool_calls + 1)
+
+
+def test_opencode_asks_no_model_for_a_title_of_its_session() -> None:
+    new, resumed = (CASES["opencode"].prepare(session=session).steps[0].argv for session in ("", "s-1"))
+    assert f"--title=wavecrew: phase {TASK.id}" in new
+    assert not [argument for argument in resumed if argument.startswith("--title")]
 
 
 def test_what_the_log_lost_is_not_taken_for_zero(case: Case) -> None:

@@ -123,9 +123,5 @@ def test_an_interrupted_agent_goes_on_in_its_session_and_nothing_is_counted_twic
     assert later[0].heard > heard, world.told()  # it remembers all that was said
     reports = world.events("AgentReported")
     assert {one["session"] for one in reports} == {reports[0]["session"]}
-    spent = world.stub.usage["p"]
-    if agent == "gemini":
-        spent += world.stub.side_usage["p"]
-    told = [one for one in reports if one["input_tokens"] is not None]
-    assert sum(one["input_tokens"] for one in told) <= spent.input
-    assert told[-1]["input_tokens"] > 0
+    told = [one["input_tokens"] for one in reports if one["input_tokens"] is not None]
+    assert 0 < sum(told) <= world.spent("p").input  # nothing is counted twice

@@ -36,9 +36,7 @@ def test_eight_agents_write_one_file_one_after_the_other(make_world: MakeWorld) 
     assert all(later >= sooner for (_, sooner), (later, _) in pairwise(_turns(world))), _turns(world)
     assert max(one["waited"] for one in world.events("WriteJudged")) > 0
     spent = {one["phase"]: one["input_tokens"] for one in world.events("AgentReported")}
-    for name, agent in crew.items():
-        beside = 0 if agent == "opencode" else world.stub.side_usage[name].input if agent == "gemini" else 0
-        assert spent[name] == world.stub.usage[name].input + beside
+    assert spent == {name: world.spent(name).input for name in crew}
 
 
 def _turns(world: World) -> list[tuple[float, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from agent_world import World, holder, task
@@ -12,7 +13,7 @@ from agent_world import World, holder, task
 from wavecrew.stub_model import NO_MODEL, Tokens
 
 MakeWorld = Callable[..., World]
-NEVER_TELLS_SIDE_REQUESTS = ("opencode",)
+TELLS_NOTHING_OF_SUB_AGENTS = ("codex", "opencode")
 PRICES = {"input": 3.0, "output": 15.0}
 """Dollars for a million tokens, as the settings of opencode say."""
 
@@ -30,19 +31,17 @@ def test_it_writes_edits_reads_and_runs_commands_and_tells_what_it_used(agent: s
     assert {path for one in world.events("WriteJudged") for path in one["claimed"]} == {"b.txt", "c.txt", "d/d.txt"}
     assert world.events("UndeclaredWrites") == []
     [told] = world.events("AgentReported")
-    spent = world.stub.usage["p"]
-    if agent not in NEVER_TELLS_SIDE_REQUESTS:
-        spent += world.stub.side_usage.get("p", Tokens())
-    assert (told["input_tokens"], told["output_tokens"], told["cached_tokens"]) == (
-        spent.input,
-        spent.output,
-        spent.cached,
-    )
+    spent = world.spent("p")
+    assert _tokens(told) == spent
     assert told["tool_calls"] == 6
     assert told["session"]
     report = world.box.wavecrew("report", "--json").json
     assert report["usage"]["tokens"] == spent.input + spent.output
     _check_cost(agent, told["cost_usd"], spent)
+
+
+def _tokens(told: dict[str, Any]) -> Tokens:
+    return Tokens(told["input_tokens"], told["output_tokens"], told["cached_tokens"])
 
 
 def _check_cost(agent: str, cost: float | None, spent: Tokens) -> None:
@@ -71,6 +70,10 @@ def test_a_sub_agent_writes_and_is_asked_too(agent: str, make_world: MakeWorld) 
     assert done.code == 0, (done, world.told())
     assert world.read("free.txt").strip() == "by a sub-agent"
     assert world.read("own.txt").strip() == "own"
+    [reported] = world.events("AgentReported")
+    told = _tokens(reported)
+    unknown = Tokens(None, None, None)  # type: ignore[arg-type]
+    assert told == (unknown if agent in TELLS_NOTHING_OF_SUB_AGENTS else world.spent("p"))
     refused = [one for one in world.events("WriteJudged") if not one["allowed"]]
     assert [(one["paths"], one["holder"]) for one in refused] == [(["held.txt"], "phase holder")]
 

@@ -115,8 +115,8 @@ class OpencodeAgent:
         argv = [self.program, "run", "--format", "json"]
         if context.model:
             argv += ["-m", context.model]
-        if context.session:
-            argv += ["-s", context.session]
+        # with a title of ours it asks no model for one, of which it tells no tokens
+        argv += ["-s", context.session] if context.session else [f"--title=wavecrew: phase {phase.id}"]
         settings: dict[str, object] = {"autoupdate": False, "share": "disabled"}
         files = {}
         if context.hook:
@@ -136,7 +136,8 @@ class OpencodeAgent:
 
 class _Reader(EventReader):
     """There is no event for the end of all: a step that gives no reason to go on is the last one, until another
-    begins. Tokens and cost are told for each step, so their sums are unknown once something was lost on the way."""
+    begins. Tokens and cost are told for each step, so their sums are unknown once something was lost on the way, or a
+    sub-agent was at work, of which nothing is told."""
 
     def __init__(self, earlier: AgentReport | None) -> None:
         super().__init__(earlier)
@@ -172,6 +173,7 @@ class _Reader(EventReader):
         given = state.part("input")
         path = given.text("filePath")
         self.does(name, path or given.text("command"))
+        self.gaps = self.gaps or name == "task"
         if name in _WRITERS and state.text("status") == "completed":
             self.wrote(path)
 
