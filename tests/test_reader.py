@@ -359,3 +359,29 @@ def test_every_code_has_a_title(tmp_path: Path) -> None:
     }
     assert {code for code in used if code >= "WC110"} <= set(READING_CODES)
     assert all("WC110" <= code <= "WC149" for code in READING_CODES)
+
+
+@pytest.mark.parametrize(
+    ("heading", "odd"),
+    [
+        ("Phase a/../b", "a/../b"),
+        ("Phase 1/../2: Title", "1/../2"),
+        ("Phase 2a/2b: Both", "2a/2b"),
+        ("Step ..\\up - Title", "..\\up"),
+        ("Phase in/out analysis", ""),
+        ("Phase 1/2: Half", ""),
+        ("References and/or more", ""),
+    ],
+)
+def test_a_path_where_an_id_would_be_is_named_and_never_read_as_another_phase(
+    tmp_path: Path, heading: str, odd: str
+) -> None:
+    (tmp_path / "plan.md").write_text(f"# Plan\n\n## {heading}\n\nDo it.\n\n## Phase 9: Other\n\nDo.\n", "utf-8")
+    plan = read_plan(tmp_path / "plan.md")
+    told = [one for one in plan.diagnostics if one.code == "WC128"]
+    assert [one.message for one in told] == (
+        [f"this heading is not read as a phase: {odd} cannot be its id"] * bool(odd)
+    )
+    assert [one.place.line for one in told] == [3] * bool(odd)
+    if odd:
+        assert [found.id for found in plan.phases] == ["9"]

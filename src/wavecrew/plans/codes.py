@@ -27,4 +27,5 @@ READING_CODES: Final[dict[str, str]] = {
     "WC125": "the data of a plan cannot be read",
     "WC126": "a dependency is ambiguous: several phases fit",
     "WC127": "a phase has no id or name of its own",
+    "WC128": "a heading begins like that of a phase, and what follows cannot be an id",
 }

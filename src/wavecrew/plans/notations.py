@@ -99,6 +99,20 @@ def parse_title(text: str) -> Title | None:
     return _unit_first(bare) or _ordinal(bare) or _compact(bare) or _numbered(bare)
 
 
+_PATH_AS_ID: Final = re.compile(
+    r"[#\[( ]{0,4}(?P<unit>[^\W\d_]{2,16})[-–—:_#№ ]{1,4}(?P<id>[^\s/\\:：]*[/\\][^\s:：]*)"
+    r"(?:[ ]?[:：]|[ ][-–—]|[ ]?$)"
+)
+
+
+def path_as_id(text: str) -> str:
+    """What stands in a heading where the id of a unit would, and is a path: `Phase a/../b: Title`. Else nothing."""
+    found = _PATH_AS_ID.match(text[:_LONGEST]) if ("/" in text or "\\" in text) else None
+    if found is None or found["unit"].casefold() not in UNITS or parse_title(text) is not None:
+        return ""
+    return str(found["id"])
+
+
 def _may_be_title(text: str) -> bool:
     """A quick look that spares most texts the patterns: a title has a number, or begins with the word of a unit."""
     if any(character.isdigit() for character in text[:60]):
@@ -128,6 +142,8 @@ def _with_id(unit: str, text: str) -> Title | None:
         return _with_numeral(unit, text)
     written = str(found.group("id"))
     rest = text[found.end() :]
+    if rest.startswith(("/", "\\")):  # a path, and no id with something behind it
+        return None
     if not written[0].isdigit():
         closed = not rest.strip() or rest.lstrip()[:1] in _SEPARATORS + "("
         written = (_letters_as_id(written) if closed else None) or ""

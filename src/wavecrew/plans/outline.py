@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from wavecrew.errors import Place
+from wavecrew.errors import Place, Severity
 from wavecrew.models.parallel_execution import Source
 from wavecrew.plans.datablocks import enter_data_block
 from wavecrew.plans.documents import Document
-from wavecrew.plans.draft import Draft, Findings
+from wavecrew.plans.draft import Draft, Findings, shown
 from wavecrew.plans.labels import Kind
-from wavecrew.plans.notations import parse_title
+from wavecrew.plans.notations import parse_title, path_as_id
 from wavecrew.plans.parts import Part, contents_of, know_each_other
 from wavecrew.plans.sections import fill, take_notes
 from wavecrew.plans.unnumbered import has_box, parts_without_numbers
@@ -26,6 +26,21 @@ def parts_of(document: Document) -> list[Part]:
     """The units of work of a document, in order; several may tell about the same phase."""
     numbered = _numbered_sections(document)
     return _chosen(document, numbered) or parts_without_numbers(document)
+
+
+def report_odd_ids(document: Document, findings: Findings) -> None:
+    """Name the headings that begin as those of units do, and have a path where an id would be: without a word, their
+    work would be lost."""
+    for section in document.sections:
+        odd = path_as_id(section.heading.text)
+        if odd:
+            findings.add(
+                "WC128",
+                Severity.WARNING,
+                f"this heading is not read as a phase: {shown(odd)} cannot be its id",
+                Place(document.shown, section.heading.line, section.heading.column),
+                "give it a number or a word as its id: `Phase 3: Title`",
+            )
 
 
 def drafts_of(document: Document, parts: Iterable[Part], findings: Findings) -> list[Draft]:

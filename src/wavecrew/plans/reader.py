@@ -23,7 +23,7 @@ from wavecrew.plans.folders import draft_of_document, main_documents, plan_order
 from wavecrew.plans.index import Index
 from wavecrew.plans.markdown import Heading, Table
 from wavecrew.plans.notations import clean_name
-from wavecrew.plans.outline import drafts_of, parts_of
+from wavecrew.plans.outline import drafts_of, parts_of, report_odd_ids
 from wavecrew.plans.overview import DIAGRAM, named_rows, remarks, table_rows
 from wavecrew.plans.resolution import MAX_DEPENDENCIES, Reading, build, resolve
 
@@ -97,6 +97,8 @@ def _read_data(where: Path, findings: Findings) -> _Raw:
 
 def _read_single(where: Path, findings: Findings) -> _Raw:
     document = read_document(where, findings)
+    if document is not None:
+        report_odd_ids(document, findings)
     raw = _from_document(document, findings) if document is not None else None
     if raw is None:
         raise _nothing(where, findings, document)
@@ -105,6 +107,8 @@ def _read_single(where: Path, findings: Findings) -> _Raw:
 
 def _read_folder(where: Path, findings: Findings) -> _Raw:
     documents = _documents(files_in(where, MARKDOWN, findings), findings)
+    for document in documents:
+        report_odd_ids(document, findings)
     kinds = sort_out(documents, findings)
     if not kinds.phases:
         nested = _documents(files_in(where, MARKDOWN, Findings(), deep=True), Findings())
