@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from run_stories import T0, bad_run, end, finish, opening, phase, reset, start
+from run_stories import T0, bad_run, end, fail, finish, opening, phase, reset, start
+from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import replay
+from wavecrew.views.earlier import earlier_attempts
 from wavecrew.views.run_history import History
 from wavecrew.views.run_status import run_text, runs_table, status_data, status_text
 from wavecrew.views.summary import Summary, summarize
@@ -34,3 +36,21 @@ def test_no_reason_is_cut_where_one_run_is_shown_in_full() -> None:
     assert "…" not in told
     assert told.split().count("end") >= 1
     assert all(len(line) <= 80 for line in told.splitlines())
+
+
+# -- why a phase was tried more than once -------------------------------------------------------------------------
+
+
+def test_each_attempt_before_the_latest_says_how_it_ended_and_why_there_was_another() -> None:
+    events = [*opening(phase("a"), phase("b")), start(0, "a"), start(0, "b")]
+    events += [fail(1, "a", retry_at=2, cause=Cause.EXIT, detail="exit code 3"), start(2, "a", 2)]
+    events += [end(3, "b"), end(4, "a", 2)]
+    events += [reset(5, "a", by="ann", reason="other words"), start(6, "a", 3), end(7, "a", 3), reset(8, "a")]
+    told = earlier_attempts(events, "a", 4)
+    assert told == (
+        "attempt 1 failed: exit code 3",
+        "attempt 2 succeeded; asked for again by ann (other words)",
+        "attempt 3 succeeded; asked for again by ann",
+    )
+    assert earlier_attempts(events, "a", 2) == told[:1]
+    assert earlier_attempts(events, "b", 1) == ()

@@ -254,11 +254,13 @@ def test_the_disk_is_a_line_of_the_status_where_it_matters() -> None:
 
 def test_a_difference_has_a_heading_and_the_patch() -> None:
     trail = replace(TRAIL, met=(Met("a", "Model", ("x",)), Met("c", "Names")), refused="both change x")
+    trail = replace(trail, before=("attempt 1 failed: exit code 3",))
     text = work_text(replace(WORK, trail=trail, uncommitted=(" M x", "?? new")))
 
     assert text == (
         "phase b Words  attempt 2 of run r1 · merged into the result\n"
         "  commits  bbbbbbbbbbbb..cccccccccccc\n"
+        "  before   attempt 1 failed: exit code 3\n"
         "  met      a Model · both changed x\n"
         "  met      c Names · no file in common\n"
         "  refused  both change x\n"

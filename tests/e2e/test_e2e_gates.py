@@ -64,12 +64,15 @@ def test_a_run_that_nobody_attends_is_left_for_approval_and_goes_on_after_it(box
     assert "· needs you 1 ·" in status.out
     assert 'needs you: wave 2 · approve with: wavecrew approve "wave 2"' in status.out
     assert box.wavecrew("status").code == 0
+    explained = " ".join(box.wavecrew("explain", "next", "--plan", "plan.json").out.split())
+    assert 'gate wave 2: needs you; agree with: wavecrew approve "wave 2"' in explained
     agreed = box.wavecrew("approve", "--reason", "looks good")
     assert agreed.code == 0, agreed
     assert agreed.out.splitlines() == [
         f"approve wave 2: done, run {box.status()['run']}",
         "next: wavecrew run",
     ]
+    assert "looks good" in box.wavecrew("explain", "next", "--plan", "plan.json").out
     assert (needs_you(box), box.wavecrew("status", "--exit-status").code) == ([], 1)
     assert box.run("--gate", "wave", "--no-input").code == 0
     assert box.ran()[-1] == "next"

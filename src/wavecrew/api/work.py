@@ -24,6 +24,7 @@ from wavecrew.models import events as ev
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.parallel_execution import DependencyGraph
 from wavecrew.models.results import Met, Trail, Work, WorkStage
+from wavecrew.views.earlier import earlier_attempts
 
 
 def work_of(store: Store, workspace: Path, opened: OpenedRun, phase: str, attempt: int | None = None) -> Work:
@@ -39,7 +40,9 @@ def work_of(store: Store, workspace: Path, opened: OpenedRun, phase: str, attemp
         earlier = _earlier(store, found.kept_from, phase)
         return work_of(store, workspace, earlier, phase)
     opened.log_file(phase, attempt)  # raises when there was no such attempt
-    trail = trail_of(opened.events, opened.state.graph, phase, attempt or found.attempts)
+    number = attempt or found.attempts
+    trail = trail_of(opened.events, opened.state.graph, phase, number)
+    trail = replace(trail, before=earlier_attempts(opened.events, phase, number))
     if not trail.commit:
         place = Worktrees(result.git, workspace, workspace / STATE_FOLDER, opened.row.id).place(phase, trail.attempt)
         with contextlib.suppress(GitError):  # else it is gone, or somebody's who has put something in its place

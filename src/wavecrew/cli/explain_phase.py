@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from wavecrew.api.again import Explained, explain_again
@@ -15,10 +16,13 @@ from wavecrew.api.plans import analyse_plan
 from wavecrew.api.selection import phase_named
 from wavecrew.cli.globals import Globals
 from wavecrew.models.execution_state import ExecutionState
+from wavecrew.models.gates import GateStatus, over, wave_gate
 from wavecrew.models.inputs import ATTEMPT, told
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Analysis
+from wavecrew.views.earlier import earlier_attempts
+from wavecrew.views.run_next import approve_command
 from wavecrew.views.run_words import wrapped
 from wavecrew.views.terminal_text import one_line
 from wavecrew.views.usage_words import held_words, holding
@@ -90,6 +94,7 @@ def _standing(phase: PhaseInfo, explained: Explained) -> list[str]:
 def _where(phase: PhaseInfo, state: ExecutionState, explained: Explained) -> list[str]:
     found = state.phase_states[phase.id]
     lines = [f"    status  {found.status}"]
+    lines += _rows("before", earlier_attempts(explained.judged.run.events, phase.id, found.attempts))
     if found.detail:
         lines += wrapped("    last    ", one_line(found.detail).split(" "), _WIDTH, between=" ")
     if found.resumed and found.status is PhaseStatus.IN_PROGRESS:
@@ -104,6 +109,7 @@ def _where(phase: PhaseInfo, state: ExecutionState, explained: Explained) -> lis
     if held:
         words = one_line(held_words(*held, time.time())).removeprefix("held: ")
         lines += wrapped("    held    ", words.split(" "), _WIDTH, between=" ")
+    lines += _rows("gate", _gates(phase, state))
     if found.waiver:
         lines.append(f"    waived  by {found.waiver.by}: {found.waiver.reason}")
     if found.status is PhaseStatus.NOT_STARTED:
@@ -112,6 +118,26 @@ def _where(phase: PhaseInfo, state: ExecutionState, explained: Explained) -> lis
         if stuck:
             lines.append(f"    stuck   behind {', '.join(stuck)}")
     return lines
+
+
+def _rows(head: str, sentences: Iterable[str]) -> Iterator[str]:
+    for words in sentences:
+        yield from wrapped(f"    {head:<7} ", one_line(words).split(" "), _WIDTH, between=" ")
+
+
+def _gates(phase: PhaseInfo, state: ExecutionState) -> Iterator[str]:
+    """The gates that a person opens before this phase: where each stands, and who has answered."""
+    waits = state.status_of(phase.id) in (PhaseStatus.NOT_STARTED, PhaseStatus.QUEUED)
+    for name in over(state.graph, phase.id):
+        gate = state.gates.get(name)
+        if gate is None:
+            comes = name.partition(" ")[0] == state.settings.get("gate") and name != wave_gate(1)
+            if comes and waits:
+                yield f"{name}: somebody will be asked, once all before it is done"
+        elif gate.status is GateStatus.ASKED:
+            yield f"{name}: needs you; agree with: {approve_command((name,))}"
+        else:
+            yield f"{name}: {gate.status} by {gate.by}" + (f": {gate.reason}" if gate.reason else "")
 
 
 def _waits_for(phase: PhaseInfo, state: ExecutionState) -> list[str]:
@@ -167,6 +193,8 @@ def _run_data(phase: PhaseInfo, explained: Explained) -> dict[str, Any]:
         "goes_on": explained.judged.goes_on,
         "status": found.status.value if found else None,
         "detail": found.detail if found else "",
+        "before": list(earlier_attempts(explained.judged.run.events, phase.id, found.attempts)) if found else [],
+        "gates": list(_gates(phase, state)) if found else [],
         "session": explained.session or None,
         "waits_for": _waits_for(phase, state) if found else [],
         "stuck_behind": list(state.blockers(phase.id)) if found else [],

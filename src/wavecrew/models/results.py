@@ -45,7 +45,7 @@ class Met:
 @dataclass(frozen=True, slots=True)
 class Trail:
     """Where the work of one attempt began and what became of it, as the history tells. `commit` is the one that holds
-    it (empty: nothing is sealed), `refused` why it could not be merged."""
+    it (empty: nothing is sealed), `refused` why it could not be merged, `before` how the attempts before it ended."""
 
     run: str
     phase: str
@@ -57,6 +57,7 @@ class Trail:
     commit: str = ""
     met: tuple[Met, ...] = ()
     refused: str = ""
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

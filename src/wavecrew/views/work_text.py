@@ -52,6 +52,8 @@ def _head(work: Work, width: int) -> Iterator[str]:
     words = [f"attempt {trail.attempt} of run {one_line(trail.run)}", _STAGES[trail.stage]]
     yield from wrapped(f"phase {cut(label(trail.phase, trail.name), width // 2)}  ", words, width)
     yield from _row("commits", f"{trail.base[:_SHORT]}..{trail.commit[:_SHORT] or trail.branch}", width)
+    for one in trail.before[-_SHOWN:]:
+        yield from _row("before", one, width)
     yield from _met(trail, width)
     if trail.refused:
         yield from _row("refused", trail.refused, width)
@@ -152,6 +154,7 @@ def work_data(work: Work, *, with_patch: bool = True) -> Mapping[str, Any]:
         "commit": trail.commit,
         "met": [_met_data(one) for one in trail.met],
         "refused": trail.refused,
+        "before": list(trail.before),
         "files": [file_data(one) for one in work.files],
         "uncommitted": list(work.uncommitted),
     }
