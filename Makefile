@@ -12,7 +12,7 @@ export WAVECREW_AGENTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wavecrew/agent-
 AGENTS ?= claude codex gemini opencode
 AGENT_TESTS ?= tests/agents
 
-.PHONY: demo test test-agents durability chaos check format lint types imports cover lock bench clean help
+.PHONY: demo test test-agents test-web durability chaos check format lint types imports cover lock bench clean help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,11 +29,14 @@ demo: $(STAMP) ## build a small project in parallel and in sequence, and compare
 	@$(BIN)/wavecrew demo
 
 test: $(STAMP) ## all tests but the hard ones
-	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD:%=--ignore=%) --ignore=tests/agents
+	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD:%=--ignore=%) --ignore=tests/agents --ignore=tests/web
 
 test-agents: $(STAMP) ## the real agent programs, against a scripted model on loopback; installs them with npm
 	@$(BIN)/python tests/agents/install.py "$(WAVECREW_AGENTS)" $(AGENTS)
 	@WAVECREW_TEST_AGENTS="$(AGENTS)" $(BIN)/pytest -q -n 3 --dist worksteal $(AGENT_TESTS)
+
+test-web: $(STAMP) ## the web page in a real browser (needs a Chromium that is there; none is fetched)
+	@$(BIN)/pytest -q tests/web
 
 durability: $(STAMP) ## the hard tests in their short form: kills, full disks, storms, hostile repositories
 	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD)
@@ -53,7 +56,7 @@ imports: $(STAMP) ## the floors of the house
 	$(BIN)/lint-imports
 
 cover: $(STAMP) ## the coverage that the founding modules must have, by the tests that start no run
-	$(BIN)/pytest -q -n 3 --dist worksteal --ignore=tests/e2e --ignore=tests/chaos --ignore=tests/agents --cov --cov-report=
+	$(BIN)/pytest -q -n 3 --dist worksteal --ignore=tests/e2e --ignore=tests/chaos --ignore=tests/agents --ignore=tests/web --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py,src/wavecrew/core/lock_registry.py'
 

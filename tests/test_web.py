@@ -445,6 +445,19 @@ def test_streams_end_when_the_server_does(world: World) -> None:
     assert site.listeners == 0
 
 
+def test_what_came_last_is_told_when_the_server_ends(world: World) -> None:
+    site = site_of(world)
+
+    def until(found: list[dict[str, Any]]) -> bool:
+        if len(found) == 1 and world.state.phase_states["04"].status is PhaseStatus.IN_PROGRESS:
+            world.end("04", 60)
+            site.close()
+        return False
+
+    heard = hear(site, until=until)
+    assert [fact[1].split()[1:4] for one in heard[1:] for fact in one["facts"]] == [["pass", "04", "html"]]
+
+
 def test_who_goes_is_forgotten(world: World) -> None:
     site = site_of(world)
     hear(site, until=lambda found: bool(found))

@@ -95,8 +95,11 @@ class Desk:
                 self._reader = asyncio.create_task(self._read())
             anew = told is None or told > look.seq
             told = None if anew else told
-            trouble = ""
-            while not self._closed:
+            trouble, last = "", False
+            while not last:
+                last = self._closed  # the end of a run and that of its page come together: what came last is told
+                if last:
+                    await self.fresh()
                 bell.clear()
                 if self.trouble != trouble:
                     trouble = self.trouble
@@ -109,6 +112,8 @@ class Desk:
                     news |= {"seq": look.seq, "now": round(look.summary.now, 3), "facts": [_fact(one) for one in facts]}
                     yield _message("news", news | ({"anew": True} if anew else {}), look.seq)
                 told, anew = look.seq, False
+                if self._closed:
+                    continue
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), PING_SECONDS)
                 if not bell.is_set():

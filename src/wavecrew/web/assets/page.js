@@ -69,7 +69,8 @@ function listen() {
   source.addEventListener("trouble", (event) => { heard(); trouble(JSON.parse(event.data).words); });
   source.onerror = () => {
     lost += 1;
-    if (lost > 1) trouble("The page has lost its server and tries again. Start it again with: wavecrew web");
+    if (head?.over) trouble("The run is over, and its page has ended. See it again with: wavecrew web");
+    else if (lost > 1) trouble("The page has lost its server and tries again. Start it again with: wavecrew web");
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
   };
 }
@@ -398,16 +399,16 @@ async function showText(anew) {
   const element = $("text");
   if (tab === "task") return write(mine, await words(`${base}/task?phase=${phase}`));
   if (tab === "events") {
-    const answer = await fetch(`${base}/facts?phase=${phase}`);
-    const facts = answer.ok ? (await answer.json()).facts : [];
+    const answer = await get(`${base}/facts?phase=${phase}`);
+    const facts = answer ? (await answer.json()).facts : [];
     return write(mine, facts.map((fact) => fact[1]).join("\n") || "Nothing has happened yet.");
   }
   if (anew) logEnd = null;
   if (!row.tries) return write(mine, "It has not been started yet.");
   const attempt = $("attempt").value || row.tries;
-  const answer = await fetch(`${base}/log?phase=${phase}&attempt=${attempt}${logEnd === null ? "" : `&after=${logEnd}`}`);
+  const answer = await get(`${base}/log?phase=${phase}&attempt=${attempt}${logEnd === null ? "" : `&after=${logEnd}`}`);
   if (mine !== fetching) return;
-  if (!answer.ok) return write(mine, "It has printed nothing yet.");
+  if (!answer) return logEnd === null && write(mine, "It has printed nothing yet.");
   const piece = await answer.text();
   if (mine !== fetching) return;
   const begin = Number(answer.headers.get("x-log-begin"));
@@ -423,9 +424,14 @@ async function showText(anew) {
 function write(mine, words) {
   if (mine === fetching) put($("text"), words);
 }
+async function get(path) {
+  try {
+    const answer = await fetch(path);
+    return answer.ok ? answer : null;
+  } catch { return null; }
+}
 async function words(path) {
-  const answer = await fetch(path);
-  return answer.ok ? answer.text() : "This cannot be read.";
+  return (await get(path))?.text() ?? "This cannot be read.";
 }
 for (const one of document.querySelectorAll("[data-tab]")) one.addEventListener("click", () => { tab = one.dataset.tab; showText(true); });
 $("attempt").addEventListener("change", () => showText(true));

@@ -1,0 +1,84 @@
+"""The tier that drives the page with a real browser: `make test-web`.
+
+Without a Chromium nothing here is run, and each test says so loudly. WAVECREW_CHROMIUM names one that is not found by
+itself. Nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+from page_world import Watched, served
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def chromium() -> str | None:
+    """The browser that is to be driven."""
+    return os.environ.get("WAVECREW_CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def pytest_report_header() -> str:
+    """Which browser is driven."""
+    return f"browser: {chromium() or 'NONE: install one (Debian: apt-get install chromium)'}"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One browser for all tests."""
+    program = chromium()
+    if program is None:
+        pytest.skip("THERE IS NO CHROMIUM, so nothing was seen of the page (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    rights = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=[*rights, "--disable-dev-shm-usage"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
+    """Serves a world in this process; ends it."""
+    made: list[Watched] = []
+
+    def start(world: Any, **more: Any) -> Watched:
+        made.append(served(world, **more))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def look(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens pages in a profile of their own; whatever a page complains about fails the test."""
+    contexts, complaints = [], []
+
+    def open_page(url: str, **more: Any) -> Any:
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | more))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        page.goto(url)
+        if more.get("java_script_enabled", True):
+            page.wait_for_selector("body[data-live]")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
