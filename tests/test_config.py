@@ -64,6 +64,7 @@ FURTHER = {
     "first_port": 20_000,
     "audit": "warn",
     "write_gate": "auto",
+    "harmless_tools": (),
     "gate_proof": "once",
     "ceiling": "auto",
     "put_back": True,
@@ -216,6 +217,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": ["make", 3]}, "command must be a list of a program and its arguments, not ['make', 3]"),
     ({"command": ["", "x"]}, "command must be a list of a program and its arguments, not ['', 'x']"),
     ({"command": ["x", "a\0"]}, "command must be a list of a program and its arguments, not ['x', 'a\\x00']"),
+    (
+        {"harmless_tools": ["*"]},
+        "harmless_tools must be a list of names of tools, where * stands for anything, not ['*']",
+    ),
     ({"agent_env": ["KEY"]}, "agent_env must be a list like claude:ANTHROPIC_API_KEY, not ['KEY']"),
     ({"agent_models": ["claude:a b"]}, "agent_models must be a list like claude:MODEL, not ['claude:a b']"),
     ({"env": ["A=1"]}, "env must be a list of names of environment variables, not ['A=1']"),
@@ -358,6 +363,7 @@ _person = st.text(st.characters(exclude_categories=["C", "Z"], exclude_character
 _graphic = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=","), min_size=1, max_size=8)
 
 _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
+    "harmless_tools": st.lists(st.from_regex(r"[a-z*_]{0,6}[a-z][a-z*_]{0,6}", fullmatch=True), max_size=4).map(tuple),
     "agent_env": st.lists(st.builds("{}:{}".format, _agent, _variable_name), max_size=4).map(tuple),
     "agent_models": st.lists(st.builds("{}:{}".format, _agent, _graphic), max_size=4).map(tuple),
     "author": st.builds("{} <{}>".format, _person, _person),

@@ -316,6 +316,21 @@ def test_others_go_on_and_the_stand_in_starts() -> None:
     assert decide(state, both, 100.0).wake_at == 300.0
 
 
+def test_an_account_that_somebody_opens_is_open_and_its_phase_need_not_wait() -> None:
+    limited = ev.AttemptEnded(
+        at=2.0, phase="a", attempt=1, outcome=Outcome.STOPPED, cause=Cause.QUOTA, retry_at=500.0)  # fmt: skip
+    begun = ev.AttemptStarted(at=1.0, phase="a", attempt=1, agent="claude")
+    history = [OPENING, begun, limited, close(2.0, 500.0), close(2.0, 400.0, "codex")]
+    assert decide(replay(history), policy(agents=ALL_CLAUDE), 10.0).start == ()
+    opened = [*history, ev.AccountReopened(at=10.0, account="claude", by="ann")]
+    state = replay(opened)
+    assert decide(state, policy(agents=ALL_CLAUDE), 10.0).start == ("a", "b", "c")
+    assert (state.accounts["claude"].until, state.accounts["codex"].until) == (10.0, 400.0)
+    again = replay([*opened, close(11.0, 600.0)])
+    assert again.accounts["claude"] == Closure(600.0, again.accounts["claude"].detail, times=1)
+    assert replay([OPENING, ev.AccountReopened(at=1.0, account="x", by="ann")]).accounts == {}
+
+
 def test_accounts_that_nobody_named_do_not_matter() -> None:
     state = replay([OPENING, close(1.0, 500.0)])
     assert decide(state, policy(), 100.0).start == ("a", "b", "c")

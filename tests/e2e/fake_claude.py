@@ -1,10 +1,11 @@
 """Speaks and behaves as the program `claude` does towards wavecrew, without a model: its prompt is its script.
 
 A line `WRITE PATH: TEXT` is a tool call. The hook of `--settings` is asked first; what it refuses is not written, but
-tried once more. `SHELL COMMAND` is carried out without asking. `WAIT PATH` waits until a file exists, `FAIL` ends with
-an error. `LIMIT SECONDS` ends because the account is used up for some seconds, but only the first that anybody comes
-to. What follows `FIRST` is done in a new session alone, what follows `THEN` in one that goes on. Each refusal is told
-in the stream, as a result of the tool.
+tried once more. `TOOL NAME` is a call of another tool; what the hook says of it is kept in `$HOME/.claude/tools`. `SHELL
+COMMAND` is carried out without asking. `WAIT PATH` waits until a file exists, `FAIL` ends with an error. `LIMIT
+SECONDS` ends because the account is used up for some seconds, but only the first that anybody comes to. What follows
+`FIRST` is done in a new session alone, what follows `THEN` in one that goes on. Each refusal is told in the stream, as
+a result of the tool.
 
 Sessions are kept in `$HOME/.claude/sessions`, prompts in `$HOME/.claude/prompts`. As with the real program, a session
 is known only in the folder in which it began.
@@ -107,6 +108,9 @@ for line in prompt.splitlines():
         word, _, rest = rest.partition(" ")
     if word == "LIMIT":
         end_for_limit(float(rest))
+    elif word == "TOOL":
+        with open(file_at_home("tools", rest), "w", encoding="utf-8") as answer:
+            answer.write(asked(rest, {}))
     elif word == "WRITE":
         write(*rest.split(": ", 1))
     elif word == "SHELL":

@@ -119,6 +119,18 @@ def test_an_agent_program_that_is_missing_is_told_before_anything_starts(box: Sa
     assert repo.branches() == set()
 
 
+def test_tools_that_write_no_file_can_be_named(repo: Repo) -> None:
+    script = "TOOL mcp__notes__add\nTOOL mcp__files__put\nTOOL Write"
+    repo.plan(task("a", f"{script}\nWRITE a: 1", writes=("a",)))
+    done = repo.run("--harmless-tools", "mcp__notes__*,W*")
+
+    assert done.code == 0, done
+    said = {path.name: path.read_text() for path in (repo.box.home / ".claude" / "tools").iterdir()}
+    assert said["mcp__notes__add"] == ""
+    assert "it is not known what the tool mcp__files__put writes" in said["mcp__files__put"]
+    assert said["Write"]  # what is known to write is asked about, whatever somebody says
+
+
 def test_models_and_variables_of_single_agents(repo: Repo) -> None:
     """The document counts most; what only Claude may see is not handed to checks beside it, and never shown."""
     script = "SHELL echo my key is $FAKE_KEY\nSHELL env > $HOME/.claude/seen\nWRITE a: 1"

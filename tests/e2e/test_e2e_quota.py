@@ -151,6 +151,32 @@ def test_an_account_stays_closed_for_the_next_coordinator(crew: Sandbox) -> None
     assert min(one["at"] for one in of(done.out, "AttemptStarted")) >= closed["until"]
 
 
+def test_a_used_up_account_is_opened_by_hand_with_and_without_a_coordinator(crew: Sandbox) -> None:
+    teach(crew, ONCE_LIMITED.replace("+ 15", "+ 3600"))
+    run = crew.start_run("--only", "a", "--ui", "jsonl")
+    wait_for(lambda: "AccountClosed" in run.out)
+    refused = crew.wavecrew("agents", "reopen", "codex")
+    assert refused.code == 2
+    assert "the account codex is not closed" in refused.err
+    assert "closed are: claude" in refused.err
+    assert crew.wavecrew("agents", "reopen", "claude", "--reason", "more was bought").code == 0
+    done = run.end()
+    assert done.code == 0
+    assert ran(crew) == ["a.1", "a.2"]
+    (opened,) = of(done.out, "AccountReopened")
+    assert (opened["account"], opened["reason"]) == ("claude", "more was bought")
+    assert opened["by"]
+
+    (crew.home / "limited").unlink()
+    run = crew.start_run("--only", "b", "--ui", "jsonl")
+    wait_for(lambda: "AccountClosed" in run.out)
+    run.kill()
+    assert crew.wavecrew("agents", "reopen", "claude").code == 0
+    assert crew.status()["phases"][1]["standing"] != "held"
+    assert crew.run().code == 0
+    assert ran(crew)[:4] == ["a.1", "a.2", "b.1", "b.2"]
+
+
 def test_in_worktrees_nothing_of_a_used_up_attempt_is_lost(crew: Sandbox) -> None:
     """Whichever attempt it was that found the account used up: the result holds the work of all phases."""
     repo = Repo(crew)

@@ -8,6 +8,7 @@ What it does not know: what a wish means (`core.wishes`), and how it is asked fo
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from wavecrew.api.history import open_run, run_is_alive
 from wavecrew.api.isolation import isolation_of
 from wavecrew.api.plans import load_agents
-from wavecrew.api.rules import care_for, recorded_config, retry_rules
+from wavecrew.api.rules import by_agent, care_for, recorded_config, retry_rules
 from wavecrew.core import wishes
 from wavecrew.core.bell import Bell
 from wavecrew.core.engine import Engine
@@ -101,6 +102,9 @@ def fulfil_alone(
         agents=load_agents(),  # nothing starts, but what has ended is judged by what it said
         keys=keys,
         default_agent=config.agent,
+        passed_on=config.env,  # what it said is recorded without their values
+        passed_to=by_agent(config.agent_env),
+        environ=dict(os.environ),
     )
     claims = {name: jobs.claims(phase) for name, phase in state.graph.nodes.items()}
     engine = Engine(

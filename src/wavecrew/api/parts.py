@@ -7,7 +7,7 @@ What it does not know: which run that is and where it stands.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wavecrew.agents.command import CommandAgent
@@ -15,7 +15,7 @@ from wavecrew.agents.prompt import check_template
 from wavecrew.agents.runbook import RunbookAgent
 from wavecrew.api.evidence import evidence_for
 from wavecrew.api.plans import load_agents
-from wavecrew.api.rules import care_for
+from wavecrew.api.rules import by_agent, care_for
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.config.sources import LoadedConfig
@@ -55,18 +55,9 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         setup=config.setup,
         first_port=config.first_port,
         passed_on=config.env,
-        passed_to=_by_agent(config.agent_env),
+        passed_to=by_agent(config.agent_env),
         environ=dict(os.environ),
     )
-
-
-def _by_agent(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """`claude:KEY` as the names that each agent may see."""
-    found: dict[str, tuple[str, ...]] = {}
-    for pair in pairs:
-        agent, _, name = pair.partition(":")
-        found[agent] = (*found.get(agent, ()), name)
-    return found
 
 
 def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[str, object]) -> Bounds:
@@ -79,6 +70,7 @@ def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[st
         folder / STATE_FOLDER / "runs",
         gate_seconds=config.lock_timeout_seconds if config.write_gate != "off" else None,
         ceiling=config.ceiling != "off" and found.available,
+        harmless=config.harmless_tools,
     )
 
 

@@ -6,7 +6,7 @@ What it does not know: where settings come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wavecrew.agents.runbook import RunbookAgent
@@ -42,6 +42,15 @@ def oversight_rules(config: ParallelExecutionConfig) -> OversightRules:
 def care_for(keys: ResourceKeys, claims: Mapping[str, tuple[Claim, ...]], config: ParallelExecutionConfig) -> Care:
     """The care for the files of the workspace."""
     return Care(keys, claims, AuditPolicy(config.audit), put_back=config.put_back)
+
+
+def by_agent(pairs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """`claude:KEY` as the names of variables that each agent may see."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        agent, _, name = pair.partition(":")
+        found[agent] = (*found.get(agent, ()), name)
+    return found
 
 
 def untold(config: ParallelExecutionConfig, agents: Mapping[str, object]) -> tuple[str, ...]:

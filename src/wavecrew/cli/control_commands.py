@@ -105,6 +105,13 @@ def reject(settings: Globals, gates: tuple[str, ...], reason: str, run: str) -> 
     return _answer(settings, run, WishKind.REJECT, gates, reason=reason)
 
 
+def reopen(settings: Globals, run: str, accounts: tuple[str, ...], reason: str) -> int:
+    """Have closed accounts of a run used again."""
+    from wavecrew.api.users import who
+
+    return _fulfil(settings, run, lambda state: Wish(kind=WishKind.REOPEN, by=who(), reason=reason, accounts=accounts))
+
+
 def _answer(
     settings: Globals, run: str, kind: WishKind, words: tuple[str, ...], *, reason: str, everything: bool = False
 ) -> int:
@@ -189,10 +196,10 @@ def _fulfil(settings: Globals, run: str, make: _MakeWish) -> int:
         live = ask(store, folder, opened.row.id, wish)
         after = open_run(store, opened.row.id)
     if settings.json:
-        about = {"phases": list(wish.phases), "gates": list(wish.gates)}
+        about = {"phases": list(wish.phases), "gates": list(wish.gates), "accounts": list(wish.accounts)}
         echo_json({"run": opened.row.id, "wish": wish.kind.value, **about, "coordinator": live})
         return ExitCode.OK
-    names = (*wish.phases, *wish.gates)
+    names = (*wish.phases, *wish.gates, *wish.accounts)
     what = f" {', '.join(names)}" if names else ""
     idle = _was_so(wish, opened.state)
     show(f"{wish.kind.value}{what}: " + (f"nothing to do, {idle}" if idle else f"done, run {opened.row.id}"))

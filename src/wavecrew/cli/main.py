@@ -47,7 +47,7 @@ _COMMANDS = {
     "clean": ("result", "Remove what runs have left and is safe elsewhere."),
     "locks": ("locks", "Show who holds which lock, and why; take one away."),
     "lock": ("locks", "Hold locks while a command runs."),
-    "agents": ("setup", "List the agents that are installed."),
+    "agents": ("setup", "List the agents that are installed; open a used up account again."),
     "config": ("setup", "Show, check and describe the configuration."),
     "doctor": ("setup", "Check that this machine has what a run needs."),
     "notify": ("notice", "Show where news of a run go, and try it."),

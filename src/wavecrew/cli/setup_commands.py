@@ -136,6 +136,22 @@ def agents_list(settings: Globals) -> int:
     return ExitCode.OK
 
 
+@agents.command("reopen")
+@click.argument("accounts", nargs=-1, required=True, metavar="ACCOUNT...")
+@click.option("--reason", default="", help="Why, for the history.")
+@click.option("--run", default="latest", show_default=True, metavar="RUN", help="The run that is meant.")
+@with_globals
+@pass_globals
+def agents_reopen(settings: Globals, accounts: tuple[str, ...], reason: str, run: str) -> int:
+    """Let agents start again on accounts that were found used up, before their time. This is kept on record.
+
+    ACCOUNT is the name of the agent, as `wavecrew status` tells it.
+    """
+    from wavecrew.cli.control_commands import reopen
+
+    return reopen(settings, run, tuple(dict.fromkeys(accounts)), reason)
+
+
 @click.group()
 def config() -> None:
     """The settings, where they come from, and what they mean."""

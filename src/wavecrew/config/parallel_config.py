@@ -93,6 +93,9 @@ ForAgents = tuple[
 NamesForAgents = tuple[
     Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*:[A-Za-z_][A-Za-z0-9_]*$")], ...
 ]
+ToolNames = tuple[
+    Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9_.:/*?-]*[A-Za-z0-9][A-Za-z0-9_.:/*?-]*$")], ...
+]
 Amount = Annotated[str, Strict(), AfterValidator(_budget)]
 CommandLines = tuple[Annotated[str, Strict(), AfterValidator(_command_line)], ...]
 Channels = tuple[Annotated[str, Strict(), StringConstraints(pattern=r"^(terminal|bell|command|webhook)$")], ...]
@@ -141,6 +144,7 @@ class ParallelExecutionConfig(BaseModel):
     first_port: Whole = Field(default=20_000, ge=1024, le=65_000, description="First port of the first slot (WAVECREW_PORT_BASE); each further slot has the next ten.")
     audit: Literal["off", "warn", "fail"] = Field(default="warn", description="What a file leads to that changed without a claim: nothing, a warning, or the failure of each phase that was at work then.")
     write_gate: Literal["auto", "on", "off"] = Field(default="auto", description="Whether agents that can ask before they write have to: auto lets them write what their phase has claimed, claims for them what is free, and makes them wait for what somebody else holds; on also refuses to run an agent that cannot ask, or of which that is not proven.")
+    harmless_tools: ToolNames = Field(default=(), description="Tools of agents, as patterns of their names, that write no files here, such as those of an MCP server: nobody is asked about their calls. Tools that are known to write are asked about in any case.", json_schema_extra=_told(form="a list of names of tools, where * stands for anything"))
     gate_proof: Literal["once", "off"] = Field(default="once", description="Whether an agent program is tried before it works for the first time: against a scripted model on this machine it must not write what somebody else holds. Once for each of its versions; off takes its word.")
     ceiling: Literal["auto", "on", "off"] = Field(default="auto", description="Whether the kernel keeps agents from writing outside of their work, their own folders and the one for temporary files; on refuses to run where it cannot, auto says so and goes on.")
     put_back: Switch = Field(default=True, description="Whether an attempt that is repeated starts from the claimed files as they were before the failed one.")

@@ -30,6 +30,8 @@ class Bounds:
     runs: Path
     gate_seconds: float | None = None
     ceiling: bool = False
+    harmless: tuple[str, ...] = ()
+    """Patterns of names of tools that write no file."""
 
     def is_gated(self, agent: str) -> bool:
         """Whether this agent asks before it writes, or may: of some it is seen only when they work."""

@@ -24,7 +24,7 @@ from wavecrew.core.gate_locks import Asked, GateLocks, RingError
 from wavecrew.core.hook import HARMLESS, TRY_LATER
 from wavecrew.core.lock_registry import LockRegistry
 from wavecrew.core.lock_table import Obstacle, Owner
-from wavecrew.core.tool_calls import ToolWrites, tool_writes
+from wavecrew.core.tool_calls import WRITERS, ToolWrites, tool_writes
 from wavecrew.core.workplace import Target, Workplace, fingerprint
 from wavecrew.errors import LockLostError
 from wavecrew.models.resources import Claim
@@ -149,7 +149,7 @@ class GateCalls:
     async def judge(self, call: Call) -> None:
         """Return when the call may be made. Raises Refused, InvalidValueError for a path that may not be written, and
         what the store raises."""
-        if call.tool in HARMLESS or any(fnmatchcase(call.tool, pattern) for pattern in self._harmless):
+        if call.tool in HARMLESS or (call.tool not in WRITERS and self._is_harmless(call.tool)):
             return
         found = await self._in_thread(
             lambda: tool_writes(call.tool, call.given, call.cwd, home=self._home, is_folder=_is_folder)
@@ -161,6 +161,9 @@ class GateCalls:
         targets = await self._in_thread(lambda: place.targets(found.writes))
         call.paths = tuple(str(target.resource) for target in targets)
         await self._lock(call, targets)
+
+    def _is_harmless(self, tool: str) -> bool:
+        return any(fnmatchcase(tool, pattern) for pattern in self._harmless)
 
     async def _lock(self, call: Call, targets: tuple[Target, ...]) -> None:
         """See that the attempt holds all of this."""

@@ -36,6 +36,7 @@ class GateKeeping:
             registry,
             bounds.runs / ledger.run,
             wait_seconds=bounds.gate_seconds or 0.0,
+            harmless=bounds.harmless,
             home=str(Path.home()),
             on_decision=self._decided,
             on_wait=self._waits,

@@ -27,6 +27,8 @@ _SHELLS: Final = frozenset(
     ("Bash", "bash", "shell", "local_shell", "shell_command", "exec_command", "container.exec", "run_shell_command")
 )
 _SCRIPTS: Final = frozenset(("exec",))
+WRITERS: Final = _EDITS | _PATCHES | _SHELLS | _SCRIPTS | {_TYPING}
+"""Tools that are known to write files, or to start what does."""
 _HARMLESS_IN_SCRIPTS: Final = frozenset(("update_plan", "view_image", "web_search", "wait", "list_mcp_resources"))
 
 _PATH: Final = re.compile(

@@ -1,4 +1,4 @@
-"""What people want of a run from another terminal: retry, skip, pause, continue, cancel, approve, reject.
+"""What people want of a run from another terminal: retry, skip, pause, continue, cancel, approve, reject, reopen.
 
 What it does: keeps wishes in the store until the coordinator has answered them, and says which events a wish leads to.
 What it does not know: whether a coordinator is alive, and how agents are stopped.
@@ -36,6 +36,7 @@ class WishKind(StrEnum):
     CANCEL = "cancel"
     APPROVE = "approve"
     REJECT = "reject"
+    REOPEN = "reopen"
     LANDED = "landed"
     """No wish for something to happen, but to have it on record: a branch of the user was moved to the result."""
 
@@ -43,7 +44,7 @@ class WishKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """One wish. `hard` means: with all that depends on it (retry), or at once (pause). No phases means the run.
-    `gates` are those that are approved or rejected; `branch` was moved to `commit`."""
+    `gates` are approved or rejected, `accounts` opened; `branch` was moved to `commit`."""
 
     kind: WishKind
     by: str
@@ -53,9 +54,10 @@ class Wish:
     gates: tuple[str, ...] = ()
     branch: str = ""
     commit: str = ""
+    accounts: tuple[str, ...] = ()
 
 
-def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ...]:
+def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ...]:  # noqa: C901 -- one flat table
     """What has to be recorded for a wish. Ending agents is no event: their ends are, when they come.
 
     Raises UsageError for a wish that does not fit where the run stands.
@@ -77,6 +79,8 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
         case WishKind.APPROVE | WishKind.REJECT:
             reply = _approve if wish.kind is WishKind.APPROVE else _reject
             return tuple(event for gate in wish.gates for event in reply(wish, gate, state, now))
+        case WishKind.REOPEN:
+            return tuple(_reopen(wish, account, state, now) for account in wish.accounts)
         case WishKind.LANDED:
             return (ev.ResultLanded(at=now, by=wish.by, branch=wish.branch, commit=wish.commit),)
         case _:
@@ -131,6 +135,15 @@ def _cancel(wish: Wish, name: str, state: ExecutionState, now: float) -> Event:
     if status is PhaseStatus.QUEUED:
         return ev.PhaseRefused(at=now, phase=name, cause=Cause.CANCELLED, detail=f"cancelled by {wish.by}")
     raise UsageError(f"phase {name} is {status}; only what is ready or at work can be cancelled")
+
+
+def _reopen(wish: Wish, account: str, state: ExecutionState, now: float) -> Event:
+    found = state.accounts.get(account)
+    if found is None or found.until <= now:
+        closed = [name for name, one in state.accounts.items() if one.until > now]
+        fix = f"closed are: {', '.join(sorted(closed))}" if closed else "no account of this run is closed"
+        raise UsageError(f"the account {account} is not closed", fix=fix)
+    return ev.AccountReopened(at=now, account=account, by=wish.by, reason=wish.reason)
 
 
 # -- gates

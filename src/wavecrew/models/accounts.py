@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wavecrew.models.events import AccountClosed
+from wavecrew.models.events import AccountClosed, AccountReopened
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,17 @@ def closed(accounts: Mapping[str, Closure], event: AccountClosed) -> dict[str, C
     until = max(event.until, before.until) if still else event.until
     times = max(1, before.times) if still else before.times + 1
     return {**accounts, event.account: Closure(until, event.detail, times)}
+
+
+def turned_account(accounts: Mapping[str, Closure], event: AccountClosed | AccountReopened) -> dict[str, Closure]:
+    """The accounts after one of them was closed, or somebody has opened it: should that be found used up again, it is
+    the first time."""
+    if isinstance(event, AccountClosed):
+        return closed(accounts, event)
+    found = accounts.get(event.account)
+    if found is None:
+        return dict(accounts)
+    return {**accounts, event.account: replace(found, until=min(found.until, event.at), times=0)}
 
 
 def worked(accounts: Mapping[str, Closure], account: str) -> dict[str, Closure]:

@@ -84,6 +84,16 @@ class AccountClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReopened:
+    """Somebody says that a closed account can be used again, before its time."""
+
+    at: float
+    account: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetReached:
     """What the run may cost is spent; nothing new starts. `budget` is as the user wrote it."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from wavecrew.models.agent_events import AccountClosed as AccountClosed
+from wavecrew.models.agent_events import AccountReopened as AccountReopened
 from wavecrew.models.agent_events import AgentReported as AgentReported
 from wavecrew.models.agent_events import AgentSilence as AgentSilence
 from wavecrew.models.agent_events import BudgetReached as BudgetReached
@@ -336,6 +337,7 @@ Event: TypeAlias = (
     | WriteAwaited
     | WriteJudged
     | AccountClosed
+    | AccountReopened
     | BudgetReached
     | ApprovalAsked
     | GateApproved

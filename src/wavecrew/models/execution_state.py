@@ -14,7 +14,7 @@ from typing import Any, TypeVar, assert_never
 
 from wavecrew.errors import IllegalTransitionError
 from wavecrew.models import events as ev
-from wavecrew.models.accounts import Closure, closed, worked
+from wavecrew.models.accounts import Closure, turned_account, worked
 from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.experience import Done, Experience
 from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
@@ -135,8 +135,8 @@ class _Fold:
                 self.changes["paused_by"] = event.by if isinstance(event, ev.RunPaused) else ""
             case ev.AgentReported() | ev.AgentSilence():
                 self._hear(event)
-            case ev.AccountClosed():
-                self.changes["accounts"] = closed(self.accounts, event)
+            case ev.AccountClosed() | ev.AccountReopened():
+                self.changes["accounts"] = turned_account(self.accounts, event)
             case ev.BudgetReached(budget=budget):
                 self.changes["budget_reached"] = budget
             case ev.ApprovalAsked() | ev.GateApproved() | ev.GateRejected():
@@ -214,8 +214,9 @@ class _Fold:
     def _take_charge(self, event: ev.CoordinatorStarted) -> None:
         if event.epoch <= self.changes.get("epoch", self.base.epoch):
             raise IllegalTransitionError(f"coordinator epoch {event.epoch} is not newer than the one in charge")
-        for name in self.running:  # the line of whoever waited at the gate of an earlier one is dead
-            self.phases[name] = replace(self.phases[name], write_waits=())
+        self.phases.update(
+            {name: replace(self.phases[name], write_waits=()) for name in self.running}
+        )  # they were refused
         self.changes.update(
             epoch=event.epoch,
             coordinator=f"pid {event.pid} on {event.host}",

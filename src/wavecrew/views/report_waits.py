@@ -109,6 +109,8 @@ class _Fold:
                 self._end(WaitKind.ACCOUNT, account, at)
                 self._open[WaitKind.ACCOUNT, account] = len(self.found)
                 self.found.append(Stretch(WaitKind.ACCOUNT, "", account, "", at, max(at, until)))
+            case ev.AccountReopened(at=at, account=account, by=by):
+                self._end(WaitKind.ACCOUNT, account, at, by)
             case ev.AttemptEnded() | ev.AttemptStarted():
                 self._attempt(event)
             case ev.RunStopped(at=at) | ev.RunFinished(at=at):

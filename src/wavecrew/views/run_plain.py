@@ -243,6 +243,8 @@ def _agent_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
         case ev.AccountClosed():
             held = held_words(event.account, Closure(event.until, event.detail), event.at)
             return "held", one_line(held.removeprefix("held: "))
+        case ev.AccountReopened():
+            return "open", f"{one_line(event.account)} by={_value(event.by)} {one_line(event.reason)}"
         case ev.BudgetReached():
             return "budget", budget_words(event.budget, spent_at(event, state.spent))
         case _:

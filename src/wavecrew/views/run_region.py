@@ -121,6 +121,8 @@ class Region:
             case ev.AccountClosed():
                 told = held_words(event.account, Closure(event.until, event.detail), event.at)
                 yield self.line("·", "held", "", told.removeprefix("held: "), "wait")
+            case ev.AccountReopened():
+                yield self.line("✓", "open", event.account, f"opened by {event.by}{_because(event.reason)}", "good")
             case ev.BudgetReached():
                 told = budget_words(event.budget, spent_at(event, state.spent))
                 yield self.line("·", "budget", "", told, "wait")
