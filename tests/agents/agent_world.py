@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,13 @@ class World:
         return self.repo.box.read(name)
 
     # -- runs
+
+    def first_start(self) -> None:
+        """Have opencode make its database. Several that find none make it at once, and one of them may fail at that."""
+        if "opencode" in chosen():
+            environment = self.box.environment()
+            program = shutil.which("opencode", path=environment["PATH"]) or "opencode"
+            subprocess.run([program, "session", "list"], cwd=self.folder, env=environment, check=True, timeout=300)
 
     def run(self, *flags: str) -> Outcome:
         """The whole run, to its end."""

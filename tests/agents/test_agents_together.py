@@ -14,6 +14,7 @@ MakeWorld = Callable[..., World]
 def test_eight_agents_write_one_file_one_after_the_other(make_world: MakeWorld) -> None:
     """Each writes its first and its last line into the shared file; between the two nobody else may write."""
     world = make_world()
+    world.first_start()
     crew = {f"p{number}": agent for number, agent in enumerate(islice(cycle(chosen()), 8))}
 
     def steps(name: str) -> tuple[str, ...]:
@@ -51,6 +52,7 @@ def test_ten_phases_by_all_agents_come_home_although_agent_and_coordinator_are_k
     base -> a, b, c, d -> left (a, b), right (c, d) -> both -> notes, proof
     """
     world = make_world()
+    world.first_start()
     first, second, third, fourth = islice(cycle(chosen()), 4)
 
     def made(name: str, agent: str, *needs: str, wait: str = "") -> dict[str, object]:
