@@ -302,6 +302,7 @@ def test_a_tool_that_nobody_knows_is_never_taken_for_one_that_reads() -> None:
         found = tool_writes(tool, given, "/w")
         assert not found.known
         assert not found.writes
+        assert tool.startswith("acp:")
     assert writes({"kind": "other", "rawInput": {"path": "/w/a"}}) == ["/w/a"]
 
 

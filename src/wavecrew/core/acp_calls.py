@@ -117,7 +117,7 @@ def questions(call: ToolCall) -> tuple[Question, ...] | None:
     if call.writes:
         asked.append(("write", {"paths": list(call.paths), "given": _without_texts(call.given)}))
     if not asked and call.kind not in _READING:
-        tool = f"of this agent ({call.title[:_LONGEST_NAME] or call.kind or 'without a name'})"
+        tool = f"acp:{call.title[:_LONGEST_NAME] or call.kind or 'unknown'}"  # never the name of a tool that only reads
         asked.append((tool, {"paths": list(call.paths), "given": _without_texts(call.given)}))
     return tuple(asked)
 
