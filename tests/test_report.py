@@ -209,6 +209,13 @@ def test_estimates_and_usage_of_phases_and_attempts() -> None:
     assert "| 0.50 usd + unknown of 2 attempts |" in markdown_of(report(events))
 
 
+def test_an_estimate_of_nothing_is_not_compared_with() -> None:
+    events = [*opening(phase("a", "", 5e-324 * 3600), phase("b", "", 0)), start(0, "a"), end(1, "a"), start(1, "b")]
+    known = report([*events, end(2, "b"), finish(2)])
+    assert [one.ratio for one in known.phases] == [None, None]
+    assert data_of(known)["phases"][0]["actual_to_estimate"] is None
+
+
 def test_lanes_are_the_slots_of_agents_where_they_are_known() -> None:
     plan = [phase("a"), phase("b"), phase("c")]
     slots = [

@@ -25,6 +25,8 @@ from wavecrew.views.run_history import Attempt, History
 from wavecrew.views.run_pacing import PacingStep, pacing_chain
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
 
+_LEAST: Final = 0.001
+"""Seconds: a shorter estimate is none to compare with."""
 _NOBODY: Final = PacingStep(Attempt("", 0, "", 0.0))
 
 
@@ -69,8 +71,10 @@ class PhaseFacts:
 
     @property
     def ratio(self) -> float | None:
-        """How many times longer it took than was estimated."""
-        return self.actual / self.estimate if self.actual is not None and self.estimate else None
+        """How many times longer it took than was estimated; None for an estimate of nothing, too."""
+        if self.actual is None or self.estimate is None or self.estimate < _LEAST:
+            return None
+        return self.actual / self.estimate
 
 
 @dataclass(frozen=True, slots=True)

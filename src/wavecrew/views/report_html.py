@@ -178,8 +178,9 @@ def _graph(report: Report) -> Iterator[str]:
 def _phases(report: Report) -> Iterator[str]:
     ratios = sorted(one.ratio for one in report.phases if one.ratio is not None)
     if len(ratios) > 1:
+        middle = ratios[len(ratios) // 2]
         yield (
-            f"<p>{len(ratios):,} phases had an estimate and passed. The median took {ratios[len(ratios) // 2]:.0%} of it, "
+            f"<p>{len(ratios):,} phases had an estimate and passed. The median took {middle:.0%} of it, "
             f"from {ratios[0]:.0%} to {ratios[-1]:.0%}.</p>"
         )
     yield from table(
