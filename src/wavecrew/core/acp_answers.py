@@ -176,6 +176,7 @@ _KINDS: Final = {
     "usage_limit_reached": 429,
 }
 """Kinds of errors that the bridge of Claude Code tells in place of a status."""
+_NUMBER: Final = re.compile(r"\b[45]\d\d\b")
 _LIKE_LOGIN: Final = re.compile(r"authenti|log ?in|api.?key", re.IGNORECASE)
 
 
@@ -195,8 +196,10 @@ def trouble_of(code: int, message: str, data: object) -> Trouble:
     more = data if isinstance(data, str) else text(data, "details") or text(data, "message") or text(data, "error")
     if more and more not in words:
         words = f"{words}: {more}"
-    named = [code, part(inner, "error").get("code"), *(part(data).get(name) for name in ("status", "statusCode"))]
-    named.append(_KINDS.get(text(data, "errorKind")))
+    named = [part(inner, "error").get("code"), *(part(data).get(name) for name in ("status", "statusCode"))]
+    named += [_KINDS.get(text(data, "errorKind")), code]
+    if text(data, "errorName") == "APIError" and (found := _NUMBER.search(words)):  # opencode has words alone
+        named.append(int(found[0]))
     status = next((one for one in named if isinstance(one, int) and 400 <= one <= 599), None)
     logged_out = code == AUTH_REQUIRED and _LIKE_LOGIN.search(words) is not None
     return Trouble(words[:_LONGEST], status, logged_out)
