@@ -169,6 +169,7 @@ class Bench:
         observe: Callable[[Sequence[Event], ExecutionState], None] = lambda events, state: None,
         policy: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.time,
+        has_room: Callable[[], bool] = lambda: True,
         **job_settings: Any,
     ) -> Engine:
         store = Store.open(self.workspace)
@@ -188,6 +189,7 @@ class Bench:
             retry=retry or RetryRules(),
             observe=observe,
             clock=clock,
+            has_room=has_room,
         )
 
     def run(self, **settings: Any) -> ExecutionState:

@@ -443,6 +443,32 @@ def test_a_stop_while_waiting_for_a_lock_leaves_the_queue(tmp_path: Path) -> Non
     nothing_left(bench)
 
 
+def test_a_wait_for_room_on_the_machine_is_told_once_for_each_time(tmp_path: Path) -> None:
+    """One phase may always be at work; the next has to wait, and the history says for what."""
+    bench = Bench(tmp_path, phase("a", sh=gate("a")), phase("b", sh=RAN), phase("c", sh=RAN))
+    room: list[None] = []
+
+    async def story() -> ExecutionState:
+        task = asyncio.create_task(bench.engine(has_room=lambda: bool(room)).run())
+        await soon(lambda: bench.of(ev.RoomAwaited))
+        assert [started.phase for started in bench.of(ev.AttemptStarted)] == ["a"]
+        assert replay(bench.events).waits_for_room
+        room.append(None)
+        open_gate(bench, "a")
+        return await asyncio.wait_for(task, PATIENCE)
+
+    state = asyncio.run(story())
+    assert all_completed(state)
+    assert not state.waits_for_room
+    assert len(bench.of(ev.RoomAwaited)) == 1
+
+
+def test_with_nothing_to_start_nobody_waits_for_room(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, phase("a", sh=RAN), phase("b", "a", sh=RAN))
+    assert all_completed(bench.run(has_room=lambda: False))
+    assert bench.of(ev.RoomAwaited) == []
+
+
 # -- taking up --------------------------------------------------------------------------------------------------
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from run_stories import T0, bad_run, end, fail, finish, opening, phase, reset, start
+from wavecrew.models import events as ev
 from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import replay
 from wavecrew.views.earlier import earlier_attempts
 from wavecrew.views.run_history import History
+from wavecrew.views.run_plain import lines_for
 from wavecrew.views.run_status import run_text, runs_table, status_data, status_text
 from wavecrew.views.summary import Summary, summarize
 
@@ -54,3 +56,12 @@ def test_each_attempt_before_the_latest_says_how_it_ended_and_why_there_was_anot
     )
     assert earlier_attempts(events, "a", 2) == told[:1]
     assert earlier_attempts(events, "b", 1) == ()
+
+
+def test_a_wait_for_room_is_told_where_it_holds_something_up() -> None:
+    events = [*opening(phase("a"), phase("b")), start(0, "a"), ev.RoomAwaited(at=T0 + 1)]
+    (line,) = lines_for(events[-1], replay(events), T0)
+    assert line == "00:01.0 room   this machine has no room for one more agent (min_free_memory, max_load)"
+    row = summarize(replay(events), T0 + 2, alive=True).by_id["b"]
+    assert row.reason.startswith("this machine has no room")
+    assert summarize(replay([*events, start(3, "b")]), T0 + 4, alive=True).by_id["b"].reason == ""

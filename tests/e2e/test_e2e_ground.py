@@ -466,3 +466,18 @@ def test_a_workspace_behind_a_link_and_with_an_awkward_name_works(make_box: Call
 
     assert link.wavecrew("land").code == 0
     assert real.read("b") == "a\n"
+
+
+def test_a_run_is_not_taken_up_with_settings_that_start_programs_and_were_not_there_before(repo: Repo) -> None:
+    """What was agreed to when the run began says nothing about what somebody has set since."""
+    box = repo.box
+    repo.plan(work("a", "[ -e $HOME/mended ]"))
+    assert repo.run().code == 1
+    (box.home / "mended").touch()
+    repo.git("config", "filter.new.clean", "touch ran")
+    refused = box.wavecrew("run", "plan.json", "--wave-delay-seconds", "0")
+    assert refused.code == 8, refused
+    assert "the settings of this repository start programs: filter.new.clean = touch ran" in refused.err
+    assert repo.ran() == ["a 1"]
+    assert repo.run("--dry-run").code == 0
+    assert repo.run().code == 0, "it was agreed to with --yes"

@@ -19,7 +19,7 @@ from wavecrew.core.git import Git, program
 from wavecrew.core.guard import Guard
 from wavecrew.core.integration import Conflict, Integration
 from wavecrew.core.jobs import Desk
-from wavecrew.core.repository import RepositoryFacts, look, require_sound, warnings
+from wavecrew.core.repository import RepositoryFacts, look, require_no_programs, require_sound, warnings
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.core.way_home import Isolation
 from wavecrew.core.worktrees import Worktrees
@@ -100,6 +100,13 @@ def survey(
     own = {path.relative_to(root).as_posix() for path in exempt if path.is_relative_to(root)}
     require_sound(facts, include_dirty=include_dirty, exempt=own, agreed=agreed)
     return Ground(WORKTREE, git, facts, result, include_dirty, warnings(facts))
+
+
+def survey_again(folder: Path, state: ExecutionState, *, agreed: bool = False) -> None:
+    """Look once more at the repository of a run that is taken up: somebody may have changed its settings since. Raises
+    PreflightError like `survey` for settings that start programs, unless somebody has `agreed`."""
+    if state.isolation == WORKTREE and not agreed:
+        require_no_programs(Git.open(folder))
 
 
 def _require_no_repository(folder: Path) -> None:

@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -274,14 +275,12 @@ class Engine:
         for name in self._locks.waiting | self._locks.granted:
             if self.state.budget_reached or self._policy.agent_for(self.state, name, now) is None:
                 self._locks.leave(name)  # who cannot start is in nobody's way
-        return decide(
-            self.state,
-            self._policy,
-            now,
-            elsewhere=self._locks.waiting,
-            granted=self._locks.granted,
-            room=not self.state.queued or self._has_room(),
-        )
+        room = not self.state.queued or self._has_room()
+        see = partial(decide, self.state, self._policy, now, elsewhere=self._locks.waiting, granted=self._locks.granted)
+        decision = see(room=room)
+        if not (room or decision.start or self.state.waits_for_room) and see(room=True).start:
+            self._ledger.stage(ev.RoomAwaited(at=now))
+        return decision
 
     async def _finish(self) -> None:
         """The proof of the whole run, and its end."""

@@ -229,10 +229,20 @@ def require_sound(
     if dirty:
         fix = "commit them, or take them along with --include-dirty"
         raise PreflightError(f"there are changes that are not committed: {_some(dirty)}", fix=fix)
-    if facts.dangerous and not agreed:
-        key = facts.dangerous[0].partition(" = ")[0]
+    if not agreed:
+        _require_no_programs(facts.dangerous)
+
+
+def require_no_programs(git: Git) -> None:
+    """Raise PreflightError if the settings of a repository start programs now, whatever they did when a run began."""
+    _require_no_programs(tuple(sorted(set(_dangerous(git)))))
+
+
+def _require_no_programs(dangerous: tuple[str, ...]) -> None:
+    if dangerous:
+        key = dangerous[0].partition(" = ")[0]
         raise PreflightError(
-            f"the settings of this repository start programs: {_some(facts.dangerous)}",
+            f"the settings of this repository start programs: {_some(dangerous)}",
             fix=f"remove what you do not know (git config --unset-all {key}), or agree with --yes",
         )
 

@@ -245,6 +245,13 @@ class RunContinued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomAwaited:
+    """Something could start, and this machine has too little memory free for one more agent, or too much to do."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalAsked:
     """Somebody has to agree before a gate opens: `wave 2`, or `phase ID`."""
 
@@ -339,6 +346,7 @@ Event: TypeAlias = (
     | AccountClosed
     | AccountReopened
     | BudgetReached
+    | RoomAwaited
     | ApprovalAsked
     | GateApproved
     | GateRejected

@@ -139,6 +139,8 @@ class _Fold:
                 self.changes["accounts"] = turned_account(self.accounts, event)
             case ev.BudgetReached(budget=budget):
                 self.changes["budget_reached"] = budget
+            case ev.RoomAwaited():
+                self.changes["waits_for_room"] = True
             case ev.ApprovalAsked() | ev.GateApproved() | ev.GateRejected():
                 self.changes["gates"] = turned(self.gates, event)
             case ev.ForbiddenChange(what=what):
@@ -222,10 +224,7 @@ class _Fold:
             coordinator=f"pid {event.pid} on {event.host}",
             agent_limit=event.agents,
             stop_reason="",
-            missing_outputs=(),
-            unproven=(),
-            edited=(),
-            forbidden=(),
+            **dict.fromkeys(("missing_outputs", "unproven", "edited", "forbidden"), ()),
             budget_reached="",
             gates=answered(self.gates),
             end_time=None,
@@ -237,6 +236,7 @@ class _Fold:
             raise IllegalTransitionError(f"phase {event.phase}: attempt {event.attempt} after {state.attempts}")
         starts = self.changes.setdefault("wave_starts", dict(self.base.wave_starts))
         starts.setdefault(self.graph.wave_of[event.phase], event.at)
+        self.changes["waits_for_room"] = False
         self._set(event.phase, PhaseStatus.IN_PROGRESS, event.at, **state.begun(event))
 
     def _bring_home(self, event: ev.WorkSealed | ev.MergeProposed | ev.MergeRefused) -> None:

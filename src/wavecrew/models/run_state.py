@@ -70,6 +70,8 @@ class ExecutionState:
     """The budget that is spent, as it was written, since the coordinator took charge."""
     experience: Experience = field(default_factory=Experience)
     """How long phases took, in earlier runs and in this one."""
+    waits_for_room: bool = False
+    """Whether the machine had no room for one more agent; until the next starts."""
     landed_on: str = ""
     """The branch of the user that was moved to the result last."""
     queued: Mapping[str, None] = field(default_factory=dict)

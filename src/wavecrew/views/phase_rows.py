@@ -20,7 +20,7 @@ from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.results import Sign
 from wavecrew.models.usage import Spent
 from wavecrew.views.run_forecast import WaveRules, approved
-from wavecrew.views.run_words import label, reason_of, seconds
+from wavecrew.views.run_words import ROOM_WORDS, label, reason_of, seconds
 from wavecrew.views.usage_words import held_words, holding, silent_words
 
 Progress = Mapping[str, tuple[int, int, str]]
@@ -342,6 +342,8 @@ class _Pauses:
             return f"wave {wave} starts in {seconds(before + self.waves.delay - self.now)}"
         if len(self.state.running) >= self.state.agent_limit > 0:
             return f"waits for a free agent ({len(self.state.running)} of {self.state.agent_limit} at work)"
+        if self.state.waits_for_room and self.state.running:
+            return ROOM_WORDS
         return "starts next"
 
 

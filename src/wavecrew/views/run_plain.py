@@ -26,7 +26,19 @@ from wavecrew.views.run_next import (
     next_lines,
     result_words,
 )
-from wavecrew.views.run_words import DOT, clock, in_ascii, label, label_in, listed, reason_of, seconds, short, wrapped
+from wavecrew.views.run_words import (
+    DOT,
+    ROOM_WORDS,
+    clock,
+    in_ascii,
+    label,
+    label_in,
+    listed,
+    reason_of,
+    seconds,
+    short,
+    wrapped,
+)
 from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells, one_line, tail
 from wavecrew.views.usage_words import budget_words, held_words, silent_words, spent_at, spent_words
@@ -245,6 +257,8 @@ def _agent_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
             return "held", one_line(held.removeprefix("held: "))
         case ev.AccountReopened():
             return "open", f"{one_line(event.account)} by={_value(event.by)} {one_line(event.reason)}"
+        case ev.RoomAwaited():
+            return "room", ROOM_WORDS
         case ev.BudgetReached():
             return "budget", budget_words(event.budget, spent_at(event, state.spent))
         case _:

@@ -17,7 +17,7 @@ from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.models.outcomes import FREE_CAUSES
 from wavecrew.views.run_forecast import left_words, pacing_words
 from wavecrew.views.run_next import forbidden_words, needed_words
-from wavecrew.views.run_words import UNKNOWN, label, label_in, listed, reason_of, seconds, short, wrapped
+from wavecrew.views.run_words import ROOM_WORDS, UNKNOWN, label, label_in, listed, reason_of, seconds, short, wrapped
 from wavecrew.views.summary import AT_WORK, PhaseRow, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
 from wavecrew.views.usage_words import budget_words, held_words, silent_words, spent_at
@@ -123,6 +123,8 @@ class Region:
                 yield self.line("·", "held", "", told.removeprefix("held: "), "wait")
             case ev.AccountReopened():
                 yield self.line("✓", "open", event.account, f"opened by {event.by}{_because(event.reason)}", "good")
+            case ev.RoomAwaited():
+                yield self.line("·", "room", "", ROOM_WORDS, "wait")
             case ev.BudgetReached():
                 told = budget_words(event.budget, spent_at(event, state.spent))
                 yield self.line("·", "budget", "", told, "wait")

@@ -101,6 +101,10 @@ def moment(at: float | None) -> str:
         return UNKNOWN
 
 
+ROOM_WORDS: Final = "this machine has no room for one more agent (min_free_memory, max_load)"
+"""Why something that could start does not."""
+
+
 def reason_of(cause: Cause, detail: str) -> str:
     """Why an attempt did not succeed. A detail speaks for itself, but for a check, which fails like any command."""
     if not detail:
