@@ -302,6 +302,15 @@ def test_runs_and_what_is_not_there(world: World) -> None:
     assert client.get("/assets/%2e%2e%2fapp.py").status_code == 404
 
 
+def test_a_run_that_is_about_to_begin_is_waited_for(world: World) -> None:
+    site = site_of(world)
+    site.run = "abcdef"
+    answer = known(site).get("/")
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh"' in answer.text
+    assert "abcdef" in answer.text
+
+
 def test_an_old_run_points_to_the_newer_one(tmp_path: Path) -> None:
     old = World(tmp_path, MINITABLE, run="aaaaaa")
     old.close()

@@ -35,7 +35,7 @@ from wavecrew.web.controls import fulfil, wish_from
 from wavecrew.web.guard import Door, Guard
 from wavecrew.web.log_pieces import LONGEST, PIECE, read_piece
 from wavecrew.web.metrics import CONTENT_TYPE, metrics_text
-from wavecrew.web.page import entry_page, run_page, runs_page, trouble_page
+from wavecrew.web.page import entry_page, run_page, runs_page, trouble_page, waiting_page
 from wavecrew.web.scene import text
 from wavecrew.web.stream import Desk, EventStream, last_heard
 from wavecrew.web.watch import RunWatch
@@ -151,7 +151,7 @@ async def _first(site: Site, request: Request) -> Response:
     try:
         row = await asyncio.to_thread(site.row, site.run)
     except NotFoundError:
-        return RedirectResponse("/runs", 303)
+        return HTMLResponse(waiting_page(site.run)) if site.run != "latest" else RedirectResponse("/runs", 303)
     return RedirectResponse(f"/run/{row.id}", 303)
 
 

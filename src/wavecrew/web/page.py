@@ -65,6 +65,12 @@ def trouble_page(title: str, why: str, fix: str = "") -> str:
     return _plain(title, f'<h1>{_words(title)}</h1><p>{_words(why)}</p>{way_out}<p><a href="/runs">All runs</a></p>')
 
 
+def waiting_page(run: str) -> str:
+    """A run that is about to begin; the page looks again by itself."""
+    again = '<meta http-equiv="refresh" content="1">'
+    return _plain("wavecrew", f"<h1>Run {_words(run)}</h1><p>It begins in a moment.</p>", again)
+
+
 def _plain(title: str, body: str, more: str = "") -> str:
     return f'{_HEAD}<title>{_words(title)}</title>{more}</head><body class="plain"><main>{body}</main></body></html>\n'
 
