@@ -95,3 +95,26 @@ def test_a_waiver_holds_for_one_run_and_the_next_says_who_had_given_it(box: Sand
         assert "phase b is to be done: it was waived by" in " ".join(told.split())
         assert ": by hand; that held for its run alone" in " ".join(told.split())
     assert sorted(box.ran()) == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_help_says_first_what_is_a_commands_own(box: Sandbox) -> None:
+    """Of what every command and every setting has, there is much; it comes after that."""
+    shown = box.wavecrew("run", "--help").out
+    places = [
+        shown.index(head) for head in ("\nOptions:", "--only", "\nSettings,", "--retries", "\nFor every", "--json")
+    ]
+    assert places == sorted(places)
+    assert box.wavecrew("config", "path", "--help").out.count("\nOptions:") == 1
+    every = box.wavecrew("--help").out
+    places = [every.index(head) for head in ("\nPlan:", " init ", "\nRun:", " run ", "\nLook at a run:", " status ")]
+    assert places == sorted(places)
+    assert all(len(line) <= 80 for line in (shown + every).splitlines())
+
+
+def test_a_first_plan_can_be_a_whole_example(box: Sandbox) -> None:
+    made = box.wavecrew("init", "tool", "--example", "minitable")
+    assert made.code == 0, made
+    found = box.wavecrew("-C", "tool", "plan", "--json").json
+    assert len(found["phases"]) == 10
+    assert box.wavecrew("init", "tool").code == 2, "nothing that exists is changed"
+    assert box.wavecrew("init", "other", "--example", "nothing").code == 2

@@ -85,7 +85,7 @@ def cancel(settings: Globals, phases: tuple[str, ...], run: str) -> int:
 @with_globals
 @pass_globals
 def approve(settings: Globals, gates: tuple[str, ...], everything: bool, reason: str, run: str) -> int:
-    """Agree to what waits for that: `wave 2`, or a phase. GATE may be left out if only one waits."""
+    """Agree to what waits for approval: `wave 2`, or a phase. GATE may be left out if only one waits."""
     if gates and everything:
         raise UsageError("name gates, or say --all, but not both")
     return _answer(settings, run, WishKind.APPROVE, gates, reason=reason, everything=everything)

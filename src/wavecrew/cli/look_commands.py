@@ -49,7 +49,9 @@ def overview(settings: Globals) -> None:
 @click.option("--watch", is_flag=True, help="Print it again whenever something has changed, until the run is over.")
 @click.option("--wait", is_flag=True, help="Print it once nobody is at work on the run any more.")
 @click.option(
-    "--exit-status", is_flag=True, help="Exit as `run` does: 1 unless all is done, 5 if left for approval, 9 unproven."
+    "--exit-status",
+    is_flag=True,
+    help="Exit as `run` does: 0 if all is done, 5 if left for approval, 6 for its budget, 9 if unproven, else 1.",
 )
 @with_globals
 @pass_globals

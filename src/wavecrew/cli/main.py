@@ -19,12 +19,13 @@ from typing import Any, NoReturn
 import click
 
 from wavecrew.cli.globals import Globals, echo, show, with_globals
+from wavecrew.cli.help_layout import lay_out, list_all
 from wavecrew.errors import ExitCode, PlanError, PreflightError, WavecrewError
 
 _COMMANDS = {
     "init": ("setup", "Write a first plan and a configuration."),
     "check": ("plan", "Look for faults in a plan."),
-    "plan": ("plan", "Show waves, critical path, conflicts and how many agents are of use."),
+    "plan": ("plan", "Show waves, critical path, conflicts, and how many agents help."),
     "explain": ("plan", "Explain a phase or a code such as WC104."),
     "run": ("run", "Run a plan with agents in parallel, or take a run up again."),
     "resume": ("run", "Take a run up again, after showing what that means."),
@@ -33,7 +34,7 @@ _COMMANDS = {
     "pause": ("control", "Start nothing new for a while."),
     "continue": ("control", "End a pause."),
     "cancel": ("control", "End agents, or the whole run."),
-    "approve": ("control", "Agree to what waits for that."),
+    "approve": ("control", "Agree to what waits for approval."),
     "reject": ("control", "Refuse what waits for approval."),
     "status": ("look", "Show where a run stands."),
     "web": ("web", "Show a run on a web page, live."),
@@ -79,6 +80,7 @@ class _Commands(click.Group):
             return None
         module = import_module(f"wavecrew.cli.{_COMMANDS[name][0]}_commands")
         command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
+        lay_out(command)
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
@@ -91,8 +93,7 @@ class _Commands(click.Group):
         return super().resolve_command(context, args)
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_module, text) in _COMMANDS.items()])
+        list_all(_COMMANDS, formatter)
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:

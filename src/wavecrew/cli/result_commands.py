@@ -85,7 +85,7 @@ def diff(settings: Globals, phase: str, attempt: int | None, run: str, stat: boo
 
 @click.command()
 @click.argument("run", default="latest")
-@click.option("--into", default="", metavar="BRANCH", help="The branch to land on; the one that is checked out here.")
+@click.option("--into", default="", metavar="BRANCH", help="The branch to land on, if not the one checked out here.")
 @click.option("--partial", is_flag=True, help="Land what is merged so far, although phases are not done.")
 @with_globals
 @pass_globals
@@ -119,8 +119,9 @@ def clean(settings: Globals, run: str, yes: bool) -> int:
     """Show the worktrees and branches that runs have left (all, or RUN), and remove what is safe elsewhere.
 
     With --yes, what is merged into the result or your branch and has no uncommitted files goes; also the result of a
-    run that is over, if your branch has it. Everything else stays, with the reason and a command to look at it. A run
-    that a coordinator is in charge of is left alone.
+    run that is over, if your branch has it or nothing came into it. Everything else stays, with the reason, a command
+    to look at it, and the git commands by which you let go of it. A run that a coordinator is in charge of is left
+    alone.
     """
     from wavecrew.api.leftovers import clean as clean_up
     from wavecrew.views.result_text import leftovers_data, leftovers_text

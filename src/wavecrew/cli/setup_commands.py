@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 import click
@@ -77,13 +79,23 @@ printf 'Ada\\nGrace\\n' > greeting/names.txt
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--agent", default="runbook", show_default=True, help="The agent that the configuration names.")
+@click.option(
+    "--example",
+    type=click.Choice(["greeting", "minitable"]),
+    default="greeting",
+    show_default=True,
+    help="The plan: three small phases, or a whole tool in ten, as `demo` builds it. Neither needs a model.",
+)
 @with_globals
 @pass_globals
-def init(settings: Globals, folder: Path | None, agent: str) -> int:
-    """Write a configuration and a first plan of three phases. Nothing that exists is changed."""
+def init(settings: Globals, folder: Path | None, agent: str, example: str) -> int:
+    """Write a configuration and a first plan. Nothing that exists is changed.
+
+    The plan says by itself how its phases are done; put texts of your own in their place.
+    """
     target = settings.directory / folder if folder else settings.directory
     files = {target / "wavecrew.toml": _CONFIG.format(agent=agent)}
-    files.update({target / "plan" / name: text for name, text in _PHASES.items()})
+    files.update({target / "plan" / name: text for name, text in _documents(example).items()})
     there = [path for path in files if path.exists()]
     if there:
         raise UsageError(f"{there[0]} exists already", fix="choose another folder: wavecrew init FOLDER")
@@ -97,6 +109,15 @@ def init(settings: Globals, folder: Path | None, agent: str) -> int:
     enter = f"cd {target} && " if folder else ""
     show(f"next: {enter}wavecrew plan · wavecrew run")
     return ExitCode.OK
+
+
+def _documents(example: str) -> Mapping[str, str]:
+    """The documents of an example, by name."""
+    if example == "greeting":
+        return _PHASES
+    folder = resources.files("wavecrew") / "demo_plan" / example / "plan"
+    documents = {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.name.endswith(".md")}
+    return dict(sorted(documents.items()))
 
 
 @click.group()

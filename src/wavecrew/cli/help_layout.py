@@ -1,0 +1,76 @@
+"""How the help of a command is laid out: what is its own first, then settings, then what every command understands.
+
+What it does: sorts options into sections and lists commands with their whole summaries.
+What it does not know: any command, and how options are parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MethodType
+from typing import Final
+
+import click
+
+_EVERYWHERE: Final = frozenset(
+    ("directory", "config", "no_config", "as_json", "quiet", "color", "no_input", "help", "version")
+)
+_SECTIONS: Final = ("Options", "Settings, for this time (all of them: wavecrew config reference)", "For every command")
+GROUPS: Final[Mapping[str, str]] = {
+    "init": "Plan",
+    "plan": "Plan",
+    "run": "Run",
+    "control": "Have a say in a run",
+    "look": "Look at a run",
+    "web": "Look at a run",
+    "ui": "Look at a run",
+    "report": "Look at a run",
+    "result": "Its result",
+    "locks": "Locks",
+}
+"""The section of the list of all commands that a command, or those of a module, stand in; others stand in the last."""
+LAST: Final = "Around it"
+_LONGEST: Final = 200
+
+
+def lay_out(command: click.Command) -> None:
+    """Give a command, and those below it, this layout."""
+    command.format_options = MethodType(_options, command)  # type: ignore[method-assign]
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        lay_out(below)
+
+
+def _options(command: click.Command, context: click.Context, formatter: click.HelpFormatter) -> None:
+    rows: dict[str, list[tuple[str, str]]] = {title: [] for title in _SECTIONS}
+    from wavecrew.config.parallel_config import settings  # only where help is shown: it takes its time
+
+    known = settings()
+    own, setting, everywhere = _SECTIONS
+    for option in command.get_params(context):
+        record = option.get_help_record(context) if isinstance(option, click.Option) else None
+        if record is not None:
+            name = "help" if "--help" in option.opts else option.name or ""
+            rows[everywhere if name in _EVERYWHERE else setting if name in known else own].append(record)
+    if not rows[own] or len(rows[everywhere]) == 1:
+        rows = {own: [*rows[own], *rows[everywhere]]}
+    for title, records in rows.items():
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records)
+    if isinstance(command, click.Group):
+        with formatter.section("Commands"):
+            below = [(name, command.commands[name]) for name in command.list_commands(context)]
+            formatter.write_dl([(name, one.get_short_help_str(_LONGEST)) for name, one in below if not one.hidden])
+
+
+def list_all(commands: Mapping[str, tuple[str, str]], formatter: click.HelpFormatter) -> None:
+    """The list of all commands, in sections. `commands` gives module and summary by name."""
+    widest = max(map(len, commands))
+    for title in (*dict.fromkeys(GROUPS.values()), LAST):
+        here = [name for name, (module, _) in commands.items() if _group(name, module) == title]
+        with formatter.section(title):
+            formatter.write_dl([(name.ljust(widest), commands[name][1]) for name in here])
+
+
+def _group(name: str, module: str) -> str:
+    return GROUPS.get(name) or GROUPS.get(module, LAST)
