@@ -225,6 +225,7 @@ $("filter").addEventListener("input", () => { for (const n of lineOf.keys()) fil
 function showAs(kind) {
   $("picture").hidden = kind === "table";
   $("list").hidden = kind !== "table";
+  $("fit").hidden = kind === "table";
   $("as-graph").setAttribute("aria-pressed", String(kind !== "table"));
   $("as-table").setAttribute("aria-pressed", String(kind === "table"));
 }
