@@ -146,8 +146,9 @@ def _footer(report: Report) -> Iterator[str]:
     summary = report.summary
     yield "<footer>"
     yield f"<p>wavecrew {text(report.version)}, plan {mono(summary.plan_path)} ({mono(summary.plan_digest[:12])}), "
-    yield f"from {moment(summary.started)} to {moment(summary.ended)}. Estimates are those of the plan; what no agent "
-    yield "told is unknown, and never zero.</p></footer>"
+    ended = f"to {moment(summary.ended)}" if summary.ended is not None else "and not over at the time of this report"
+    yield f"from {moment(summary.started)} {ended}. Estimates are those of the plan; what no agent told is unknown, "
+    yield "and never zero.</p></footer>"
 
 
 # -- drawings and tables ----------------------------------------------------------------------------------------

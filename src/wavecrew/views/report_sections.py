@@ -39,7 +39,7 @@ from wavecrew.views.report_words import (
     why,
 )
 from wavecrew.views.run_next import next_lines
-from wavecrew.views.run_words import moment, seconds
+from wavecrew.views.run_words import UNKNOWN, moment, seconds
 from wavecrew.views.summary import Standing
 from wavecrew.views.words import counted
 
@@ -336,4 +336,6 @@ def _pair(label: str, one: Pair) -> list[str]:
 def _side(side: Side | None) -> Cell:
     if side is None or side.seconds is None:
         return figure("-", None)
-    return Cell(f"{seconds(side.seconds)} <small>{text(cost_of(side.spent))}</small>", "n", side.seconds)
+    cost = cost_of(side.spent)
+    small = f" <small>{text(cost)}</small>" if cost != UNKNOWN else ""
+    return Cell(seconds(side.seconds) + small, "n", side.seconds)

@@ -126,6 +126,8 @@ th,td{padding:6px 9px}tbody th{min-width:13ch}.b{display:none}
 thead th{position:static}h2{break-after:avoid}tr,li,.card{break-inside:avoid}
 .wavecrew-plan,.wide .wavecrew-plan{max-width:100%;height:auto}pre{white-space:pre-wrap}
 main,header,footer{max-width:none;padding:0}
+table{font-size:8.5pt}th,td{padding:3px 6px}tbody th,.w{min-width:0}thead button::after{content:none}
+svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 """
 

@@ -39,7 +39,8 @@ FOR_PEOPLE: Final = frozenset({WaitKind.APPROVAL, WaitKind.PAUSE, WaitKind.SILEN
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """One wait, in seconds since 1970. `phase` is who waited (empty: the run as a whole), `what` the resource, the gate
-    or the account, `whom` the holder of a lock or the person who answered. `until` is None while it goes on."""
+    or the account, `whom` the holder of a lock or the person who answered. `until` is None while it goes on, and may
+    lie ahead where it is known."""
 
     kind: WaitKind
     phase: str
@@ -50,7 +51,7 @@ class Stretch:
 
     def lasted(self, now: float) -> float:
         """Its length in seconds; of one that goes on, so far."""
-        return max(0.0, (now if self.until is None else self.until) - self.since)
+        return max(0.0, (now if self.until is None else min(now, self.until)) - self.since)
 
 
 def stretches(events: Sequence[Event], history: History) -> tuple[Stretch, ...]:
@@ -64,7 +65,8 @@ def stretches(events: Sequence[Event], history: History) -> tuple[Stretch, ...]:
 
 def together(found: Iterable[Stretch], now: float, since: float = float("-inf"), until: float = float("inf")) -> float:
     """How long at least one of some stretches went on, between two moments."""
-    spans = ((max(one.since, since), min(now if one.until is None else one.until, until)) for one in found)
+    last = min(now, until)
+    spans = ((max(one.since, since), last if one.until is None else min(last, one.until)) for one in found)
     return sum(end - begin for begin, end in joined(spans))
 
 
