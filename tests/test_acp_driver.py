@@ -552,6 +552,7 @@ def test_a_session_is_taken_up_and_its_past_is_not_counted(tmp_path: Path) -> No
 
     assert done.code == 0, done.events()
     assert "loaded s-9" in done.told()
+    assert [event["text"] for event in done.events("says")] == ["went on"]
     told = done.report()
     assert (told.session, told.message, told.cost_usd) == ("s-9", "went on", 0.5)
 

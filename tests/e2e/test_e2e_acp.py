@@ -33,9 +33,10 @@ def test_a_run_whose_agents_ask_over_the_protocol(repo: Repo) -> None:
         task("b", "READ a\nWRITE d: 3\nSAY done, too", writes=("d",), needs=["a"]),
     )
 
-    done = repo.run()
+    done = repo.run("--gate-proof", "once")
 
     assert done.code == 0, done
+    assert "asks before it writes is not proven" in done.out + done.err
     assert (repo.text("a"), repo.text("b/c"), repo.text("d")) == ("1\n", "2\n", "3\n")
     [judged] = repo.events("WriteJudged")
     assert (judged["allowed"], judged["claimed"]) == (True, ["b/c"])
@@ -90,6 +91,30 @@ def test_who_is_at_work_when_the_coordinator_dies_goes_on_to_ask_the_next_one(re
     assert done.code == 0, done
     assert (repo.text("a"), repo.text("free")) == ("1\n", "2\n")
     assert [one["claimed"] for one in repo.events("WriteJudged")] == [["free"]]
+
+
+_WITHOUT = """
+import importlib.metadata as metadata
+found = metadata.distribution
+def distribution(name):
+    if name == "agent-client-protocol":
+        raise metadata.PackageNotFoundError(name)
+    return found(name)
+metadata.distribution = distribution
+"""
+
+
+def test_without_the_library_nothing_is_started_and_the_way_to_it_is_told(repo: Repo) -> None:
+    (repo.box.home / "sitecustomize.py").write_text(_WITHOUT)
+    repo.box.extra["PYTHONPATH"] = str(repo.box.home)
+    repo.plan(task("a", "WRITE a: 1"))
+
+    refused = repo.run()
+
+    assert refused.code == 8, refused
+    assert "the library agent-client-protocol is not installed" in refused.err
+    assert 'pip install "wavecrew[acp]"' in " ".join(refused.err.split())
+    assert repo.branches() == set()
 
 
 def test_without_a_command_nothing_is_started(repo: Repo) -> None:
