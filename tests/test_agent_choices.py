@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import pytest
 
 from core_builders import Bench, phase
-from wavecrew.core.jobs import JobMaker, Prepared
+from wavecrew.core.bounds import Bounds
+from wavecrew.core.jobs import Desk, JobMaker, Prepared
 from wavecrew.core.redaction import Redaction
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.models import events as ev
@@ -120,6 +121,31 @@ def test_places_are_no_secrets(value: str) -> None:
 @pytest.mark.parametrize("value", ["https://me:word@example.org", "https://example.org/?key=1"])
 def test_addresses_with_a_key_are(value: str) -> None:
     assert Redaction(("A",), {"A": value}).text(value) == "[A]"
+
+
+class Housed:
+    own_paths = ("~/.claude/", "~/.claude.json", "~/.codex/", "~/.gemini/", "~/.config/opencode/", "~/.local/share/x/")
+
+
+def test_folders_of_an_agent_are_where_its_variables_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    agents = {"moved": Housed(), "home": Housed(), "odd": Housed()}
+    moved = {"CLAUDE_CONFIG_DIR": "/c/", "CODEX_HOME": "/x", "GEMINI_CLI_HOME": "/g", "XDG_CONFIG_HOME": "/o"}
+    bounds = Bounds(agents, tmp_path, environ={"moved": moved, "odd": {"CODEX_HOME": "here", "XDG_CONFIG_HOME": ""}})
+    usual = ["/h/.claude", "/h/.codex", "/h/.gemini", "/h/.config/opencode", "/h/.local/share/x"]
+    assert list(map(str, bounds.own_folders("home"))) == usual
+    assert list(map(str, bounds.own_folders("odd"))) == usual
+    assert list(map(str, bounds.own_folders("moved"))) == ["/c", "/x", "/g/.gemini", "/o/opencode", "/h/.local/share/x"]
+
+
+def test_in_a_worktree_commits_have_an_author_but_what_is_handed_over_counts_more(tmp_path: Path) -> None:
+    given = {"GIT_AUTHOR_NAME": "wavecrew", "GIT_AUTHOR_EMAIL": "w@localhost"}
+    environ = {"GIT_AUTHOR_NAME": "Ann"}
+    jobs = maker(tmp_path, identity=given, environ=environ, passed_on=("GIT_AUTHOR_NAME",))
+    one = PhaseInfo("a", "A")
+    alone = jobs.prepare(DependencyGraph.of((one,)), one, 1, desk=Desk(tmp_path, 1, base="c0ffee")).job.environment
+    assert (alone["GIT_AUTHOR_NAME"], alone["GIT_AUTHOR_EMAIL"]) == ("Ann", "w@localhost")
+    assert "GIT_AUTHOR_EMAIL" not in prepared(jobs, one).job.environment
 
 
 def test_for_a_run_the_names_come_from_its_settings() -> None:

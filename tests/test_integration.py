@@ -380,6 +380,32 @@ def test_a_half_done_operation_is_refused_and_kept(world: World, step: str) -> N
     assert world.worktrees().close(place)
 
 
+@pytest.mark.parametrize("mark", ["CHERRY_PICK_HEAD", "REVERT_HEAD"])
+def test_the_mark_of_an_operation_that_is_over_is_no_half_done_work(world: World, mark: str) -> None:
+    place = world.opened()
+    mine = world.commit(place.folder, "mine", **{"a.txt": "mine\n"})
+    private = Path(world.sh("git", "rev-parse", "--absolute-git-dir", cwd=place.folder))
+    (private / mark).write_text(f"{mine}\n")
+
+    sealed = world.integration().seal(place, world.start, "p", [])
+
+    assert world.holds(sealed.commit, mine)
+    assert not (private / mark).exists()
+    assert world.worktrees().close(place)
+
+
+def test_a_pick_whose_conflict_was_solved_and_not_committed_is_sealed_whole(world: World) -> None:
+    place = world.opened()
+    conflict_of(world, place, ["cherry-pick", "other"])
+    world.write({"a.txt": "both\n"}, place.folder)
+    world.sh("git", "add", "a.txt", cwd=place.folder)
+
+    sealed = world.integration().seal(place, world.start, "p", [])
+
+    assert world.text(sealed.commit, "a.txt") == "both"
+    assert world.worktrees().close(place)
+
+
 def test_what_a_rebase_had_set_aside_is_kept(world: World) -> None:
     place = world.opened()
     conflict_of(world, place, ["status"])

@@ -1,7 +1,7 @@
 """Speaks and behaves as the program `claude` does towards wavecrew, without a model: its prompt is its script.
 
 A line `WRITE PATH: TEXT` is a tool call. The hook of `--settings` is asked first; what it refuses is not written, but
-tried once more. `TOOL NAME` is a call of another tool; what the hook says of it is kept in `$HOME/.claude/tools`. `SHELL
+tried once more. `TOOL NAME` calls another tool; what the hook says of it is kept in `~/.claude/tools`. `SHELL
 COMMAND` is carried out without asking. `WAIT PATH` waits until a file exists, `FAIL` ends with an error. `LIMIT
 SECONDS` ends because the account is used up for some seconds, but only the first that anybody comes to. What follows
 `FIRST` is done in a new session alone, what follows `THEN` in one that goes on. Each refusal is told in the stream, as
@@ -36,7 +36,7 @@ def say(**event: object) -> None:
 
 
 def file_at_home(*names: str) -> str:
-    path = os.path.join(HOME, ".claude", *names)
+    path = os.path.join(os.environ.get("CLAUDE_CONFIG_DIR", os.path.join(HOME, ".claude")), *names)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     return path
 

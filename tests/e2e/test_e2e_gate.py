@@ -107,6 +107,24 @@ def test_what_a_shell_writes_outside_is_refused_by_the_kernel(repo: Repo) -> Non
     assert repo.text("inside") == "y\n"
 
 
+@pytest.mark.skipif(not probe().available, reason=f"NO CEILING ON THIS KERNEL: {probe().reason}")
+def test_below_the_ceiling_an_agent_picks_and_commits_without_a_name_and_has_its_folder_elsewhere(repo: Repo) -> None:
+    temporary, own = repo.box.home / "tmp", repo.box.home / "own"
+    temporary.mkdir()
+    repo.box.extra |= {"TMPDIR": str(temporary), "CLAUDE_CONFIG_DIR": str(own)}
+    side = "git checkout -q --detach; echo b > b; git add b; git commit -qm side; git checkout -q -"
+    repo.plan(task("a", f"SHELL {side}; git cherry-pick HEAD@{{1}}\nWRITE a: 1", writes=("a", "b")))
+    (repo.box.home / ".gitconfig").write_text("")
+
+    done = repo.run("--ceiling", "on", "--env", "CLAUDE_CONFIG_DIR")
+
+    assert done.code == 0, done
+    assert (repo.text("a"), repo.text("b")) == ("1\n", "b\n")
+    assert "side" in repo.git("log", "--format=%s by %an", repo.result)
+    assert "side by wavecrew" in repo.git("log", "--format=%s by %an", repo.result)
+    assert (own / "prompts" / "a-1").exists()
+
+
 def test_an_agent_program_that_is_missing_is_told_before_anything_starts(box: Sandbox) -> None:
     repo = Repo(box)
     repo.begin()

@@ -21,6 +21,8 @@ from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.config.sources import LoadedConfig
 from wavecrew.core.bounds import Bounds
 from wavecrew.core.ceiling import probe
+from wavecrew.core.commits import identity
+from wavecrew.core.git import Git
 from wavecrew.core.inputs import InputReader
 from wavecrew.core.jobs import JobMaker
 from wavecrew.core.resource_keys import ResourceKeys
@@ -32,8 +34,9 @@ from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.schedule import Estimates, priorities
 
 
-def job_maker(workspace: Workspace, run: str) -> JobMaker:
-    """Who puts the jobs of a run together. Raises ConfigError for a template of prompts that cannot be used."""
+def job_maker(workspace: Workspace, run: str, *, worktrees: bool = False) -> JobMaker:
+    """Who puts the jobs of a run together, which works in `worktrees` or not. Raises ConfigError for a template of
+    prompts that cannot be used."""
     config, agents = workspace.loaded.config, load_agents()
     return JobMaker(
         run=run,
@@ -57,6 +60,7 @@ def job_maker(workspace: Workspace, run: str) -> JobMaker:
         passed_on=config.env,
         passed_to=by_agent(config.agent_env),
         environ=dict(os.environ),
+        identity=identity(Git.open(workspace.folder), config.author or "") if worktrees else {},
     )
 
 
@@ -71,7 +75,14 @@ def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[st
         gate_seconds=config.lock_timeout_seconds if config.write_gate != "off" else None,
         ceiling=config.ceiling != "off" and found.available,
         harmless=config.harmless_tools,
+        environ={name: _handed(config, name) for name in agents},
     )
+
+
+def _handed(config: ParallelExecutionConfig, agent: str) -> dict[str, str]:
+    """What an agent sees of the variables that the configuration names."""
+    names = (*config.env, *by_agent(config.agent_env).get(agent, ()))
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _prompt_template(loaded: LoadedConfig) -> str:

@@ -20,7 +20,7 @@ from functools import partial
 from wavecrew.api.again import Judged, edited_since, judge, latest_run, plan_key
 from wavecrew.api.experience import experience_for
 from wavecrew.api.history import OpenedRun
-from wavecrew.api.isolation import Ground, documents_of, isolation_of, next_desk, survey, survey_again
+from wavecrew.api.isolation import WORKTREE, Ground, documents_of, isolation_of, next_desk, survey, survey_again
 from wavecrew.api.opening import LEFT_OUT, at_work, begin, foreseen, go_on, is_unsettled, settle
 from wavecrew.api.parts import input_reader, job_maker, policy_for, session_ahead
 from wavecrew.api.preflight import require_programs
@@ -239,7 +239,7 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
     if judged is not None and judged.goes_on:
         survey_again(workspace.folder, judged.run.state, agreed=request.agreed)
     way = _take_up(plan, judged) if judged is not None and judged.goes_on else _anew(workspace, request, chosen, judged)
-    jobs = job_maker(workspace, way.run)
+    jobs = job_maker(workspace, way.run, worktrees=way.state.isolation == WORKTREE)
     prepared = PreparedRun(
         workspace=workspace,
         request=request,

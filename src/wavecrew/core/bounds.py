@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,16 @@ from wavecrew.core.gate_socket import agent_timeout, hook_argv
 from wavecrew.models.invocation import JobStep, JobStepKind
 
 _NO_GATE_SECONDS: Final = 600.0
+_MOVES: Final = {
+    "~/.claude/": ("CLAUDE_CONFIG_DIR", ""),
+    "~/.codex/": ("CODEX_HOME", ""),
+    "~/.gemini/": ("GEMINI_CLI_HOME", ".gemini/"),
+    "~/.cache/": ("XDG_CACHE_HOME", ""),
+    "~/.config/": ("XDG_CONFIG_HOME", ""),
+    "~/.local/share/": ("XDG_DATA_HOME", ""),
+    "~/.local/state/": ("XDG_STATE_HOME", ""),
+}
+"""Folders of a home that a variable moves, with what stands below the folder that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class Bounds:
     ceiling: bool = False
     harmless: tuple[str, ...] = ()
     """Patterns of names of tools that write no file."""
+    environ: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What each agent sees of the variables that a configuration hands to it by name."""
 
     def is_gated(self, agent: str) -> bool:
         """Whether this agent asks before it writes, or may: of some it is seen only when they work."""
@@ -49,8 +61,8 @@ class Bounds:
         return hook_argv(self.runs / run, owner_name(run, phase, attempt), self.gate_seconds)
 
     def _own_paths(self, agent: str) -> list[str]:
-        home = str(Path.home())
-        return [path.replace("~", home, 1) for path in getattr(self.agents[agent], "own_paths", ())]
+        environ = self.environ.get(agent, {})
+        return [_moved(path, environ) for path in getattr(self.agents[agent], "own_paths", ())]
 
     def own_folders(self, agent: str) -> list[Path]:
         """Folders that an agent writes for itself, beside its work."""
@@ -77,3 +89,12 @@ class Bounds:
             replace(step, argv=ceiling.command(paths, step.argv, git=git)) if step.kind is JobStepKind.AGENT else step
             for step in steps
         )
+
+
+def _moved(path: str, environ: Mapping[str, str]) -> str:
+    """A path below the home folder (`~/...`), where an agent that sees these variables looks for it."""
+    for folder, (name, below) in _MOVES.items():
+        moved = environ.get(name, "")
+        if path.startswith(folder) and moved.startswith("/"):
+            return f"{moved.rstrip('/')}/{below}{path[len(folder) :]}"
+    return path.replace("~", str(Path.home()), 1)

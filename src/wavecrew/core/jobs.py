@@ -138,6 +138,8 @@ class JobMaker:
     passed_to: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Environment variables that single agents may see, by their names."""
     environ: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict)
+    """Variables with the name of an author, for commits in worktrees, where git knows none."""
 
     def agent_of(self, phase: PhaseInfo) -> str:
         """The name of the agent for a phase: its own, `command` if it brings a command, else the default one."""
@@ -290,7 +292,7 @@ class JobMaker:
         return Job(
             workspace=str(desk.workspace),
             steps=steps,
-            environment={**self._visible(passed_to), **own, **more},
+            environment={**(self.identity if desk.base else {}), **self._visible(passed_to), **own, **more},
             timeout=timeout,
             grace=self.grace,
             log_limit=self.log_limit,

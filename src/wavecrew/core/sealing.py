@@ -40,6 +40,7 @@ from wavecrew.core.worktree_state import (
     is_ancestor,
     private_folder,
     remove_locks,
+    remove_marks,
     show_hidden,
     tip_of,
 )
@@ -93,6 +94,7 @@ class Sealer:
             head = self._take_over(place, base, tip)
             tree = self._stage(place, base, wanted)
             tip = self._close(place, head, tree, message, trailers)
+            remove_marks(private)
         paths = changes(self._git, base, tip).paths
         missing = Contents(self._git, tip, place.prefix).missing(wanted)
         return Sealed(tip, base, tuple(seen_from(place.prefix, path) for path in paths), missing)
@@ -111,12 +113,12 @@ class Sealer:
         return bool(head) and is_ancestor(self._git, tip, head)
 
     def _require_judgeable(self, place: Place, private: Path) -> None:
-        step = half_done(private)
+        conflicts = show_hidden(self._git, place.folder)
+        step = half_done(private, conflicts)
         if step:
             raise UnsoundWorkError(
                 f"{step} was begun in {place.folder} and not ended", fix="end or abort it there, and try again"
             )
-        conflicts = show_hidden(self._git, place.folder)
         if conflicts:
             raise UnsoundWorkError(f"files are in conflict: {_few(conflicts)}", fix="resolve them, and try again")
         nested = _nested(self._git, place.folder)

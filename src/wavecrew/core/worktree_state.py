@@ -9,6 +9,7 @@ worktree that would hide changes, and removes locks that nobody holds.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,11 @@ STEPS: Final = {
     "BISECT_LOG": "a bisection",
 }
 """What git leaves in its own folder of a worktree while an operation is half done."""
+
+
+_MARKS: Final = ("CHERRY_PICK_HEAD", "REVERT_HEAD")
+"""Marks of operations that bring one commit in. Without files in conflict its content stands there whole; below the
+kernel limit, git cannot even take the mark away that it has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,17 @@ def remove_locks(git: Git, ref: str, private: Path | None = None) -> None:
         lock.unlink(missing_ok=True)
 
 
-def half_done(private: Path) -> str:
-    """The operation that was begun in a worktree and not ended, for people; empty if there is none."""
-    return next((words for name, words in STEPS.items() if os.path.lexists(private / name)), "")
+def half_done(private: Path, conflicts: Sequence[str]) -> str:
+    """The operation that was begun in a worktree and not ended, for people; empty if there is none. `conflicts` are the
+    files in conflict there."""
+    found = (name for name in STEPS if os.path.lexists(private / name))
+    return next((STEPS[name] for name in found if conflicts or name not in _MARKS), "")
+
+
+def remove_marks(private: Path) -> None:
+    """Take away what operations have left that are over, as `half_done` judges."""
+    for name in _MARKS:
+        (private / name).unlink(missing_ok=True)
 
 
 def show_hidden(git: Git, folder: Path) -> tuple[str, ...]:
@@ -111,8 +125,8 @@ def holds_work(git: Git, folder: Path, head: str = "") -> bool:
             private = private_folder(git, folder)
         except GitError:
             return True  # not ours any more: somebody's work, for all we know
-        show_hidden(git, folder)
-        if half_done(private) or _uncommitted(git, folder) or _inner_repositories(git, folder):
+        conflicts = show_hidden(git, folder)
+        if half_done(private, conflicts) or _uncommitted(git, folder) or _inner_repositories(git, folder):
             return True
         head = tip_of(git, "HEAD", folder)
     if not head:
