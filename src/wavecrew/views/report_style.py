@@ -175,9 +175,8 @@ for (const table of document.querySelectorAll('table.sorted')) {
       head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
         const x = value(a, place), y = value(b, place);
-        const order = typeof x === 'number' && typeof y === 'number' ? x - y :
-          typeof x === 'number' ? -1 : typeof y === 'number' ? 1 :
-          String(x).localeCompare(String(y), undefined, {numeric: true});
+        if (typeof x !== typeof y) return typeof x === 'number' ? -1 : 1;
+        const order = typeof x === 'number' ? x - y : x.localeCompare(y, undefined, {numeric: true});
         return down ? -order : order;
       });
       table.tBodies[0].append(...rows);
