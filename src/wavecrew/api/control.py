@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from wavecrew.api.history import open_run, run_is_alive
+from wavecrew.api.history import open_run, require_own, run_is_alive
 from wavecrew.api.isolation import isolation_of
 from wavecrew.api.plans import load_agents
 from wavecrew.api.rules import by_agent, care_for, recorded_config, retry_rules
@@ -92,7 +92,7 @@ def fulfil_alone(
 
     Raises RunBusyError when somebody is in charge, and UsageError for a wish that does not fit.
     """
-    state = open_run(store, run).state
+    state = require_own(open_run(store, run)).state
     config = recorded_config(state.settings)
     keys = ResourceKeys(workspace)
     jobs = JobMaker(

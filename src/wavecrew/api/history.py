@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavecrew.api.imports import import_named
 from wavecrew.core.attempts import attempt_folder, last_sign, read_progress
 from wavecrew.core.coordinator_lock import is_coordinated
 from wavecrew.core.liveness import Liveness
 from wavecrew.core.lock_owners import judge_attempt
 from wavecrew.core.store import RunRow, Store
 from wavecrew.core.watch import read_activity
-from wavecrew.errors import NotFoundError
+from wavecrew.errors import NotFoundError, UsageError
 from wavecrew.models.events import AttemptStarted, Event
 from wavecrew.models.execution_state import ExecutionState, replay
 from wavecrew.models.results import Sign
@@ -42,7 +44,7 @@ class OpenedRun:
         """What can be seen of the agents of open attempts while nobody is in charge, by phase; empty while somebody is,
         and where they would be on another host. Looking gives nothing up."""
         host = socket.gethostname()
-        if self.alive or not self.state.coordinator.endswith(f" on {host}"):
+        if self.alive or self.state.imported or not self.state.coordinator.endswith(f" on {host}"):
             return {}
         found = {}
         for name in self.state.running:
@@ -85,10 +87,45 @@ def progress_of(state_folder: Path, state: ExecutionState) -> Mapping[str, tuple
 
 
 def open_run(store: Store, reference: str = "latest") -> OpenedRun:
-    """The run that a reference names: `latest`, its number, or the beginning of its id. Raises NotFoundError."""
-    row = _find(store.runs(), reference)
+    """The run that a reference names: `latest`, its number, or the beginning of its id. Where this workspace has none,
+    it is one that was imported. Raises NotFoundError."""
+    try:
+        row = _find(store.runs(), reference)
+    except NotFoundError:
+        other = import_named(store.folder, reference)
+        if other is None:
+            raise
+        with Store.open(other.workspace, create=False) as elsewhere:
+            return open_run(elsewhere, other.run)
     events = tuple(event for _, event in store.events(row.id))
     return OpenedRun(row, events, replay(events), run_is_alive(store.folder, row.id), store.folder)
+
+
+@contextmanager
+def place_of(workspace: Path, reference: str) -> Iterator[tuple[Path, Store]]:
+    """The folder and the store that hold a run: those of a workspace, or those of a run that was imported there.
+    Raises like `Store.open`."""
+    with Store.open(workspace, create=False) as store:
+        try:
+            _find(store.runs(), reference)
+            other = None
+        except NotFoundError:
+            other = import_named(store.folder, reference)
+        if other is None:
+            yield workspace, store
+            return
+    with Store.open(other.workspace, create=False) as store:
+        yield other.workspace, store
+
+
+def require_own(opened: OpenedRun) -> OpenedRun:
+    """The same run. Raises UsageError for one that was imported, with which nothing can be done here."""
+    if opened.state.imported:
+        raise UsageError(
+            f"run {opened.row.id} was imported: it can be looked at, but its work is not here, and nothing can go on",
+            fix="do it where the run took place",
+        )
+    return opened
 
 
 def _find(rows: list[RunRow], reference: str) -> RunRow:

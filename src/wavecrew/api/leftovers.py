@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from wavecrew.api.history import OpenedRun, open_run
+from wavecrew.api.history import OpenedRun, open_run, require_own
 from wavecrew.api.isolation import WORKTREE, integration_of
 from wavecrew.api.rules import recorded_config
 from wavecrew.core.coordinator_lock import CoordinatorLock
@@ -29,7 +29,7 @@ def clean(store: Store, workspace: Path, reference: str = "", *, remove: bool = 
     NotFoundError for an unknown run, NotFoundError and PreflightError where there is no repository, GitError when git
     refuses.
     """
-    names = [open_run(store, reference).row.id] if reference else [row.id for row in store.runs()]
+    names = [require_own(open_run(store, reference)).row.id] if reference else [row.id for row in store.runs()]
     runs = [opened for opened in (open_run(store, name) for name in names) if opened.state.isolation == WORKTREE]
     if not runs and reference:
         return ()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.api.control import ask
-from wavecrew.api.history import OpenedRun, open_run
+from wavecrew.api.history import OpenedRun, open_run, require_own
 from wavecrew.api.isolation import WORKTREE, integration_of
 from wavecrew.api.rules import recorded_config
 from wavecrew.core.commits import RUN, with_trailers
@@ -38,7 +38,7 @@ _TOLD: Final = 6
 def result_of(opened: OpenedRun, workspace: Path) -> Integration:
     """The result of a run in worktrees. Raises UsageError for a run in a shared folder, NotFoundError and
     PreflightError when its repository cannot be found or opened."""
-    state = opened.state
+    state = require_own(opened).state
     if state.isolation != WORKTREE:
         raise UsageError(
             f"run {opened.row.id} worked in one shared folder: its work is there, on no branch of its own",
@@ -49,7 +49,7 @@ def result_of(opened: OpenedRun, workspace: Path) -> Integration:
 
 def verify(opened: OpenedRun, workspace: Path) -> Proof:
     """The proof of a run. In a shared folder it says no more than that the outputs exist. Raises like `result_of`."""
-    if opened.state.isolation != WORKTREE:
+    if require_own(opened).state.isolation != WORKTREE:
         return prove_shared(workspace, opened.state)
     return prove(result_of(opened, workspace), opened.state)
 

@@ -14,6 +14,7 @@ import click
 
 from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
+from wavecrew.cli.archive_commands import runs_export, runs_forget, runs_import
 from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
 from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import Store
@@ -224,10 +225,12 @@ def runs() -> None:
 @pass_globals
 def runs_list(settings: Globals) -> int:
     """List all runs, newest first."""
+    from wavecrew.api.imports import imports_in
     from wavecrew.views.run_status import runs_table
 
     with _store(settings) as store:
-        opened = [open_run(store, row.id) for row in store.runs()]
+        ids = [*(row.id for row in store.runs()), *(one.run for one in imports_in(store.folder))]
+        opened = [open_run(store, name) for name in ids]
     found = [_summary(one) for one in opened]
     if settings.json:
         echo_json({"runs": [_run_data(one, summary) for one, summary in zip(opened, found, strict=True)]})
@@ -246,7 +249,12 @@ def _run_data(opened: OpenedRun, summary: Summary) -> dict[str, object]:
         "total": summary.total,
         "started": summary.started,
         "ended": summary.ended,
+        "imported": summary.imported or None,
     }
+
+
+for _command in (runs_export, runs_import, runs_forget):
+    runs.add_command(_command)
 
 
 @runs.command("show")

@@ -41,7 +41,7 @@ _COMMANDS = {
     "ui": ("ui", "Watch a run in a board that fills the terminal, and act on it."),
     "logs": ("look", "Show what the agent of a phase printed."),
     "report": ("report", "Show where the time of a run went, in any of nine formats."),
-    "runs": ("look", "List runs, or show one."),
+    "runs": ("look", "List runs, show one, or send one to somebody as a file."),
     "verify": ("result", "Prove that the work of a run is in its result."),
     "diff": ("result", "Show what a phase has changed."),
     "land": ("result", "Bring the result of a run to a branch of yours."),

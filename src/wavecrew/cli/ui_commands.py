@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wavecrew.api.history import open_run
+from wavecrew.api.history import open_run, place_of
 from wavecrew.api.places import find_workspace
 from wavecrew.cli.globals import Globals, echo, only_ascii, pass_globals, with_globals
-from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def open_board(settings: Globals, run: str, *, theme: str = "auto", mouse: bool 
     from wavecrew.views.run_status import status_text
 
     folder = find_workspace(settings.directory)
-    with Store.open(folder, create=False) as store:
+    with place_of(folder, run) as (folder, store):
         open_run(store, run)  # what is wrong with it is told before anything heavy is loaded
         from wavecrew.tui.app import BoardApp
         from wavecrew.tui.palette import NAMES, theme_for

@@ -44,6 +44,8 @@ class RunStarted:
     """The commit that the result of the run begins at; empty in a shared folder."""
     experience: tuple[Done, ...] = ()
     """How long phases of earlier runs took, oldest first."""
+    imported: str = ""
+    """The name of the file that this copy of a history came in; empty where the run took place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,7 @@ class _Fold:
             base=event.base,
             result=event.base,
             experience=Experience(event.experience),
+            imported=event.imported,
         )
         self.phases = dict.fromkeys(graph.nodes, PhaseState())
         self.open = {name: len(found) for name, found in graph.edges.items()}

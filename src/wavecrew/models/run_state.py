@@ -70,6 +70,8 @@ class ExecutionState:
     """The budget that is spent, as it was written, since the coordinator took charge."""
     experience: Experience = field(default_factory=Experience)
     """How long phases took, in earlier runs and in this one."""
+    imported: str = ""
+    """The name of the file that this copy of a history came in: it is only looked at."""
     waits_for_room: bool = False
     """Whether the machine had no room for one more agent; until the next starts."""
     landed_on: str = ""

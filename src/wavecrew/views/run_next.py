@@ -126,6 +126,9 @@ def next_lines(summary: Summary, width: int | None = None) -> list[str]:
 
 
 def _commands(summary: Summary) -> Iterator[str]:
+    if summary.imported:
+        yield f"wavecrew report {quote(one_line(summary.run))}"
+        return
     if summary.needs_you:
         yield approve_command(summary.needs_you)
     failed = [row for row in summary.of(Standing.FAILED) if row.attempts]

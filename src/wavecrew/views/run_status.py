@@ -78,7 +78,10 @@ class _Screen:
 
     def note(self) -> Iterator[str]:
         summary = self.summary
-        if summary.status is RunStatus.INTERRUPTED:
+        if summary.imported:
+            source = one_line(summary.imported)
+            yield from self.told(f"it was imported from {source}: it can be looked at, and nothing can go on with it")
+        elif summary.status is RunStatus.INTERRUPTED:
             who = f" ({one_line(summary.coordinator)})" if summary.coordinator else ""
             yield from self.told(f"its coordinator{who} is gone; nothing is lost, and `wavecrew run` goes on with it")
         elif summary.status is RunStatus.STOPPED:
@@ -249,6 +252,7 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "result_branch": summary.result_branch or None,
         "result_commit": summary.result or None,
         "landed_on": summary.landed_on or None,
+        "imported": summary.imported or None,
         "retries": summary.retries,
     }
 
@@ -321,7 +325,7 @@ def _run_cells(summary: Summary) -> tuple[str, ...]:
         f"{summary.counts[Standing.FAILED]:,}",
         moment(summary.started)[:16] + "Z" if summary.started is not None else UNKNOWN,
         "-" if summary.status is RunStatus.NOT_STARTED else seconds(summary.elapsed),
-        one_line(summary.plan_name),
+        one_line(summary.plan_name) + (" (imported)" if summary.imported else ""),
     )
 
 

@@ -83,6 +83,8 @@ class Summary:
     """Completed phases whose commit was not in the result when the run finished."""
     edited: tuple[str, ...] = ()
     """Phases whose documents were edited while the run was at work, which did not see that."""
+    imported: str = ""
+    """The file that it came in, if it took place elsewhere: it can only be looked at."""
     needs_you: tuple[str, ...] = ()
     """The gates that wait for a person."""
     spent: Spent = NOTHING
@@ -178,6 +180,7 @@ def summarize(
         missing=state.missing_outputs,
         unproven=state.unproven,
         edited=state.edited,
+        imported=state.imported,
         needs_you=state.needs_you if status not in (RunStatus.SUCCEEDED, RunStatus.FAILED) else (),
         spent=state.spent,
         budget=state.budget_reached or str(state.settings.get("budget") or ""),
