@@ -119,7 +119,7 @@ class ParallelExecutionConfig(BaseModel):
     plan: Text = Field(default="plan", description="Folder or file that holds the plan.", json_schema_extra=_told(flag="PLAN", form="a path"))
     agent: Name = Field(default="runbook", description="Name of the agent that works on a phase which names none itself.", json_schema_extra=_told(form="a name of letters, digits, dots and dashes"))
     fallback_agent: Name | None = Field(default=None, description="Agent that works on a phase while the account of its own agent is used up, if it can; none waits.", json_schema_extra=_told(form="a name of letters, digits, dots and dashes"))
-    command: Arguments = Field(default=(), description="Program and arguments that the agent named command runs.", json_schema_extra=_told(form="a list of a program and its arguments"))
+    command: Arguments = Field(default=(), description="Program and arguments that the agents named command and acp run.", json_schema_extra=_told(form="a list of a program and its arguments"))
     command_prompt: Literal["stdin", "file"] = Field(default="stdin", description="How that program gets the task: on standard input, or in a file that {prompt_file} in command stands for.")
     model: Text | None = Field(default=None, description="Model that agents with a choice of models use, as their program calls it; none leaves the choice to the program.", json_schema_extra=_told(form="the name of a model"))
     agent_models: ForAgents = Field(default=(), description="Models of single agents, which count more than model, as AGENT:MODEL; a document can name one for its phase.", json_schema_extra=_told(form="a list like claude:MODEL"))
