@@ -11,7 +11,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.app import App
 
@@ -29,12 +28,8 @@ class BoardApp(App[None]):
     CSS = """
     Screen { background: $background; color: $foreground; }
     Question, Words { background: transparent; }
-    Rows { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; background: $background;
-           scrollbar-background: $background; scrollbar-background-hover: $background;
-           scrollbar-background-active: $background; scrollbar-color: $panel; overflow-x: hidden; }
-    .ascii Rows { scrollbar-size-vertical: 0; }
+    Rows { background: $background; }
     """
-    INLINE_PADDING: ClassVar[int] = 0
 
     def __init__(
         self, source: RunSource, *, theme_name: str, encoding: str = "utf-8", prefix: Sequence[str] = ()
@@ -52,14 +47,4 @@ class BoardApp(App[None]):
     def on_mount(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
-        self.set_class(not _has_blocks(self.encoding), "ascii")
         self.push_screen(Board(self.source, self._deeds))
-
-
-def _has_blocks(encoding: str) -> bool:
-    """Whether what textual draws bars with can be written."""
-    try:
-        "▁▇".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

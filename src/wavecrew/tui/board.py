@@ -33,7 +33,10 @@ from wavecrew.views.summary import AT_WORK, Standing
 from wavecrew.views.terminal_text import cut
 
 _LOOK_SECONDS: Final = 0.2
-"""How often it is asked whether anything was recorded, or printed by the agent that is shown."""
+"""How often it is asked whether anything was recorded."""
+_LOG_LOOKS: Final = 2
+"""How many of those looks pass before it is asked what the agent that is shown has printed; over a slow line every
+drawing of a log that scrolls counts."""
 _SAID_LOOKS: Final = 40
 _THEMES: Final = (DARK, LIGHT, PLAIN)
 
@@ -90,6 +93,7 @@ class Board(Screen[None]):
         self._rows: list[PhaseRow] = []
         self._said: tuple[str, str] = ("", "")
         self._said_left = 0
+        self._looks = 0
 
     def compose(self) -> ComposeResult:
         yield Rows(id="head", bar=True)
@@ -162,9 +166,10 @@ class Board(Screen[None]):
     def _look(self) -> None:
         if not self.is_current:
             return
+        self._looks += 1
         if self.source.look():
             self.draw()
-        else:
+        elif self._looks % _LOG_LOOKS == 0:
             self.phase_pane.draw_log()
         if self._said_left:
             self._said_left -= 1
@@ -199,8 +204,7 @@ class Board(Screen[None]):
         if place is None and self._rows:
             place = min(self.plan.place, len(self._rows) - 1)
             self.phase_pane.choose(self._rows[place].id)
-        width = self.plan.room - (1 if self.plan.show_vertical_scrollbar else 0)
-        self.plan.show(plan_lines(self.source.summary, self._rows, width), place)
+        self.plan.show(plan_lines(self.source.summary, self._rows, self.plan.room), place)
         words = f"only: {self.words}" if self.words else f"{len(self._rows)} phases, {self._waves()} waves"
         title: Line = (Piece(" 1 ", "key"), Piece("Plan  ", "head"), Piece(words, "wait" if self.words else ""))
         self.query_one("#plan-title", Rows).show([title])

@@ -21,7 +21,7 @@ from wavecrew.views.board_parts import Line, Piece
 
 COPY_LIMIT: Final = 70_000
 """How many characters are copied at most; terminals drop longer ones."""
-_LOOK_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 0.4
 
 
 class FullLog(Screen[None]):
@@ -48,7 +48,7 @@ class FullLog(Screen[None]):
         self._words = ""
 
     def compose(self) -> ComposeResult:
-        yield Rows(id="full")
+        yield Rows(id="full", bare=True)
         yield Rows(id="full-foot")
 
     def on_mount(self) -> None:
@@ -64,15 +64,14 @@ class FullLog(Screen[None]):
 
     def _draw(self, *, always: bool = False) -> None:
         rows = self.query_one("#full", Rows)
-        if self._log.update(max(10, self.app.size.width - 1), self._words) or always:
+        if self._log.update(max(10, self.app.size.width), self._words) or always:
             rows.show(self._log.rows)
-            if rows.follow:
-                self.call_after_refresh(rows.to_end)
         keys = (("esc", "back"), ("/", "find"), ("y", "copy"), ("o", "pager"), ("end", "follow"))
         foot: list[Piece] = [Piece(f"{self._title}   ", "head")]
         for key, word in keys:
             foot += [Piece(key, "key"), Piece(f" {word}  ", "quiet")]
-        foot.append(Piece("following" if rows.follow else "", "good"))
+        last = min(len(rows.lines), rows.top + rows.size.height)
+        foot.append(Piece("following" if rows.follow else f"row {last:,} of {len(rows.lines):,}", "good"))
         if self._words:
             foot.append(Piece(f"  only lines with: {self._words}", "wait"))
         line: Line = tuple(foot)

@@ -68,8 +68,7 @@ class ListPane(Vertical):
             self.pane, self.words = pane, ""
             self.rows.choosing = pane is not Pane.EVENTS
             self.rows.follow = pane is Pane.EVENTS
-            self.rows.place = 0
-            self.rows.scroll_to(y=0, animate=False, immediate=True)
+            self.rows.to_top()
 
     def draw(self) -> None:
         """The list as it is now."""

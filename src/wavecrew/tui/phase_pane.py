@@ -102,7 +102,7 @@ class PhasePane(Vertical):
 
     def _to_top(self) -> None:
         self.body.follow = self.tab is Tab.LOG
-        self.body.scroll_to(y=0, animate=False, immediate=True)
+        self.body.to_top()
 
     def _open_log(self) -> None:
         attempt = self.attempt
