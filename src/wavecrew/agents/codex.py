@@ -175,7 +175,7 @@ class _Reader(EventReader):
                     self.wrote(path)
         elif kind == "collab_tool_call":
             self.does(item.text("tool"))
-            self._alone = self._alone and item.text("tool") != "spawn_agent"
+            self._alone = False  # with some models only the wait for a sub-agent is told, and not its start
         elif kind in ("command_execution", "mcp_tool_call", "web_search"):
             self.does(item.text("command") or item.text("tool") or item.text("query") or kind)
         if ended and kind in ("file_change", "command_execution", "mcp_tool_call", "web_search", "collab_tool_call"):
