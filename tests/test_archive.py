@@ -279,7 +279,7 @@ def test_secrets_stay_at_home_wherever_they_were_written(tmp_path: Path, there: 
 def test_a_secret_that_two_names_differ_in_is_told(tmp_path: Path) -> None:
     first, second = "sk-" + "a" * 30, "sk-" + "b" * 30
     record(tmp_path / "here", [*opening(phase(first), phase(second))])
-    with pytest.raises(UsageError, match="a secret is part of a name"):
+    with pytest.raises(UsageError, match="a secret is part of the name of a phase"):
         export_run(opened(tmp_path / "here"), tmp_path / "a.zip", {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
 

@@ -222,7 +222,7 @@ def secret_variables(config: ParallelExecutionConfig) -> tuple[str, ...]:
     own += (
         [config.notify_webhook[1:]] if (config.notify_webhook or "").startswith("$") and config.notify_webhook else []
     )
-    return (*config.env, *own)
+    return (*config.env, *(one.partition(":")[2] for one in config.agent_env), *own)
 
 
 def _given(value: _T | None, setting: str, channel: str) -> _T:

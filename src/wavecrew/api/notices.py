@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.api.channels import Channel, Post, channels_for, secret_variables
+from wavecrew.api.secret_values import values_to_hide
 from wavecrew.config.sources import LoadedConfig
 from wavecrew.core.store import STATE_FOLDER, Store
 from wavecrew.errors import WavecrewError
@@ -177,5 +178,5 @@ def teller_for(
 ) -> Teller:
     """The one who tells the news of a run as the settings ask for it. Raises like `channels_for`."""
     channels = channels_for(loaded.config, folder, environ, from_project=loaded.from_project("notify_command"))
-    values = {name: environ[name] for name in secret_variables(loaded.config) if name in environ}
-    return Teller(folder, run, channels, behind=behind, secrets=Secrets(values), note=note)
+    secrets = Secrets(values_to_hide(environ, secret_variables(loaded.config)))
+    return Teller(folder, run, channels, behind=behind, secrets=secrets, note=note)
