@@ -126,8 +126,17 @@ def test_the_reason_of_a_refusal_reaches_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "tool",
-    ["Read", "Grep", "ListAgents", "view_image", "multi_agent_v1wait_agent", "tool_search", "read_file", "update_topic"]
-    + ["read", "Task", "todowrite"],
+    [
+        "Read",
+        "Task",
+        "ListAgents",
+        "view_image",
+        "collaborationspawn_agent",
+        "tool_search",
+        "read_file",
+        "update_topic",
+        "read",
+    ],
 )
 def test_tools_that_only_read_need_nobody(tmp_path: Path, tool: str) -> None:
     done = ask(tmp_path / "nowhere", {"tool_name": tool, "tool_input": {}})

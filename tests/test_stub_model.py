@@ -466,7 +466,26 @@ def test_tools_in_a_name_space_and_tools_that_come_later(stub: StubModel) -> Non
     answer = whole(stub, "codex", {**sent, "tools": [], "input": [*sent["input"], more]})
 
     assert (answer["output"][0]["namespace"], answer["output"][0]["name"]) == ("multi_agent_v1", "spawn_agent")
-    assert "multi_agent_v1/spawn_agent" in stub.requests[0].offered
+    assert stub.requests[0].offered == ("multi_agent_v1/spawn_agent",)
+
+
+def test_a_task_that_comes_from_another_agent(stub: StubModel) -> None:
+    parts = [{"type": "input_text", "text": "Payload:"}, {"type": "encrypted_content", "encrypted_content": SCRIPT}]
+    task = {"type": "agent_message", "author": "/root", "recipient": "/root/inner", "content": parts}
+    sent = body("codex", "stub: name master\nstub: read z")
+
+    assert tool_of("codex", whole(stub, "codex", {**sent, "input": [*sent["input"], task]})) == "apply_patch"
+    assert stub.requests[0].name == "p"
+
+
+def test_tools_in_the_usual_name_space_go_by_their_names(stub: StubModel) -> None:
+    usual = {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}
+    other = {"type": "namespace", "name": "collaboration", "tools": [{"type": "function", "name": "wait_agent"}]}
+    sent = body("codex", "stub: write a: x", tools=[usual, other])
+    item = whole(stub, "codex", sent)["output"][0]
+
+    assert (item["type"], item["name"], "namespace" in item) == ("custom_tool_call", "exec", False)
+    assert stub.requests[0].offered == ("exec", "collaboration/wait_agent")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -24,6 +24,8 @@ import sandbox
 from repo import Repo
 from sandbox import Outcome, Running, Sandbox, wait_for
 
+from wavecrew.core.hook import HARMLESS
+from wavecrew.core.tool_calls import tool_writes
 from wavecrew.stub_model import PROGRAMS, StubModel, Tokens, surroundings
 
 sandbox.PATIENCE = 300.0  # eight programs, of which two need 0.8 GB each, on two processors
@@ -60,6 +62,13 @@ def task(
     lines = "\n".join(f"stub: {step}" for step in (f"name {name}", *steps))
     entry = {"id": name, "name": f"Phase {name}", "agent": agent, "description": f"Follow the script.\n\n{lines}\n"}
     return {**entry, "writes": list(writes), "needs": list(needs), **keys}
+
+
+def unknown_tools(world: World) -> set[str]:
+    """The tools that a program offered to the model and our gate does not know, as the program calls them to it."""
+    offered = {name.replace("/", "") for one in world.stub.requests for name in one.offered}
+    assert offered
+    return {name for name in offered if name not in HARMLESS and not tool_writes(name, {}, "/").known}
 
 
 @dataclass(slots=True)

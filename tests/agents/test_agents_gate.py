@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agent_world import World, holder, task
+from agent_world import World, chosen, holder, task, unknown_tools
 from broken_hooks import WAYS, broken_package
 from sandbox import wait_for
 
@@ -225,6 +225,7 @@ def _impostor(world: World, answer: bytes) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.skipif("codex" not in chosen(), reason="codex is not tried")
 def test_a_gate_that_is_not_trusted_is_found_before_anything_starts(make_world: MakeWorld) -> None:
     """Codex passes over a hook that it does not trust, in silence. Here another version writes its hooks down."""
     world = make_world("codex")
@@ -241,3 +242,43 @@ def test_a_gate_that_is_not_trusted_is_found_before_anything_starts(make_world: 
     assert refused.code == 8, refused
     assert "would not ask before it writes" in refused.err
     assert world.stub.requests == ()
+
+
+@pytest.mark.skipif("codex" not in chosen(), reason="codex is not tried")
+@pytest.mark.parametrize(
+    ("model", "sub_agents"),
+    [("gpt-6.1-sol", True), pytest.param("gpt-5.6-sol", True, marks=pytest.mark.long), ("a-model-of-tomorrow", False)],
+)
+def test_codex_asks_with_models_for_which_it_has_other_tools(
+    make_world: MakeWorld, model: str, sub_agents: bool
+) -> None:
+    """Some of them write by programs that call tools, and for one that Codex does not know there is only a shell."""
+    world = make_world("codex", model=model)
+    inner = ("agent write x.txt: stolen ;; write s.txt: s",) if sub_agents else ()
+    steps = ("write x.txt: stolen", "write y.txt: y", "edit y.txt: y => z", "shell touch w.txt", *inner)
+    world.repo.plan(holder("x.txt"), task("p", "codex", "wait held", *steps))
+    running = world.start(*SHARED, "--lock-timeout-seconds", "0")
+    world.up()
+    world.stub.open("held")
+    world.until(lambda: world.events("AttemptEnded", "p"), "the agent ends", running)
+    assert not world.path("x.txt").exists()
+    world.release()
+    done = running.end()
+
+    assert done.code == 0, (done, world.told())
+    assert world.read("y.txt").strip() == "z"
+    assert world.path("w.txt").exists()
+    assert world.read("s.txt").strip() == ("s" if sub_agents else "")
+    judged = [(one["paths"], one["allowed"]) for one in world.events("WriteJudged", "p")]
+    own = [(["x.txt"], False), (["y.txt"], True), (["w.txt"], True)]
+    assert judged == [*own, *([(["x.txt"], False), (["s.txt"], True)] if sub_agents else [])]
+    assert world.events("UndeclaredWrites") == []
+
+
+@pytest.mark.skipif("codex" not in chosen(), reason="codex is not tried")
+def test_all_tools_of_the_newer_models_of_codex_are_known_to_the_gate(make_world: MakeWorld) -> None:
+    world = make_world("codex", model="gpt-6.1-sol")
+    world.repo.plan(task("p", "codex", "shell true"))
+
+    assert world.run().code == 0, world.told()
+    assert unknown_tools(world) == set()

@@ -40,7 +40,9 @@ HARMLESS = frozenset((
     "multi_agent_v1/spawn_agent", "multi_agent_v1/send_input", "multi_agent_v1/wait_agent",
     "multi_agent_v1/close_agent", "multi_agent_v1spawn_agent", "multi_agent_v1send_input", "multi_agent_v1wait_agent",
     "multi_agent_v1close_agent", "multi_agent_v1resume_agent", "wait", "tool_search", "get_goal", "create_goal",
-    "update_goal",
+    "update_goal", "collaborationspawn_agent", "collaborationwait_agent", "collaborationlist_agents",
+    "collaborationsend_message", "collaborationfollowup_task", "collaborationinterrupt_agent", "clocksleep",
+    "request_user_input_async",
     # Gemini CLI
     "read_file", "read_many_files", "list_directory", "glob", "search_file_content", "grep_search", "google_web_search",
     "web_fetch", "write_todos", "invoke_agent", "delegate_to_agent", "codebase_investigator", "get_internal_docs",

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 
 from wavecrew.stub_model.dialogue import Answer, Asked, Json, Piece, Speaker, text_of
 
+_USUAL_SPACE = "functions"
+_TO_AGENTS = "agent_message"
+"""What an agent says to another one. To a sub-agent, it is the task."""
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 
@@ -26,8 +29,8 @@ class OpenAiResponses:
             if kind in _RESULTS:
                 output = item.get("output")
                 said.append((Speaker.TOOL, text_of(output) or json.dumps(output)))
-            elif kind == "message" and item.get("role") == "user":
-                said.append((Speaker.USER, text_of(item.get("content"))))
+            elif kind == _TO_AGENTS or (kind == "message" and item.get("role") == "user"):
+                said.append((Speaker.USER, _text(item.get("content"))))
             elif kind == "additional_tools":
                 tools |= _tools(item.get("tools", []))
         schema = body.get("text", {}).get("format", {}).get("schema")
@@ -70,13 +73,21 @@ class OpenAiResponses:
         return {"error": {"message": words, "type": "stub_error", "param": None, "code": codes.get(status, status)}}
 
 
+def _text(content: Json) -> str:
+    """The text of a message; what only a model could read is what our model has written itself."""
+    parts = content if isinstance(content, list) else []
+    sealed = [part["encrypted_content"] for part in parts if "encrypted_content" in part]
+    return "\n".join([text_of(content), *sealed])
+
+
 def _tools(offered: Json) -> Iterator[tuple[str, Json]]:
-    """Names and schemas; those of a name space as SPACE/NAME."""
+    """Names and schemas; those of a name space as SPACE/NAME, but for the usual one."""
     for tool in offered if isinstance(offered, list) else ():
         name = str(tool.get("name") or tool.get("type") or "")
-        yield name, tool.get("parameters")
+        if "tools" not in tool:
+            yield name, tool.get("parameters")
         for inner, schema in _tools(tool.get("tools")):
-            yield f"{name}/{inner}", schema
+            yield inner if name == _USUAL_SPACE else f"{name}/{inner}", schema
 
 
 def _items(answer: Answer) -> Iterator[Json]:

@@ -89,8 +89,12 @@ _TOOLS: Final[Mapping[CallKind, Mapping[str, Writer]]] = MappingProxyType({
         "invoke_agent": _sub_agent("prompt", agent_name="generalist"),
         "task": _sub_agent("prompt", description="a sub-agent", subagent_type="general"),
         "multi_agent_v1/spawn_agent": _sub_agent("message"),
+        "collaboration/spawn_agent": _sub_agent("message", task_name="inner"),
     },
-    CallKind.JOIN: {"multi_agent_v1/wait_agent": _join},
+    CallKind.JOIN: {
+        "multi_agent_v1/wait_agent": _join,
+        "collaboration/wait_agent": lambda call, last: {"timeout_ms": 60_000},
+    },
 })
 # fmt: on
 _SEARCHING: Final = "tool_search"
