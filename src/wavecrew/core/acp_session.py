@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,15 +23,13 @@ from wavecrew.core.acp_answers import part as part_of
 from wavecrew.core.acp_client import Client, Refusal
 from wavecrew.core.acp_gate import Gate
 from wavecrew.core.acp_pipes import MAX_LINE, NotesHandler, Pipes, Teller, copy_lines
+from wavecrew.core.acp_tree import end_tree
 
 AGAIN: Final = 3
 """How often an agent is told why writes were refused."""
 DONE, FAILED, NOT_STARTED, STOPPED = 0, 1, 127, 143
 _CANCEL_SECONDS: Final = 2.0
-_TERM_SECONDS: Final = 3.0
-_KILL_SECONDS: Final = 10.0
 _GONE_SECONDS: Final = 5.0
-_POLL_SECONDS: Final = 0.02
 _WITHOUT_SUCCESS: Final = {
     "max_tokens": "its last answer was broken off: it became too long",
     "max_turn_requests": "it used up the steps that it may take in one turn",
@@ -87,7 +83,7 @@ async def drive(order: Order, task: str) -> int:
     try:
         return await _Work(order, teller, agent).until(stop, task)
     finally:
-        await _end_tree(agent)
+        await end_tree(agent)
 
 
 class _Work:
@@ -333,38 +329,3 @@ def _reasons(refused: list[Refusal]) -> str:
         "heed the reasons, do other work first, read a file again before you change it, and try once more what is "
         "still needed. Then end, and say what is missing."
     )
-
-
-async def _end_tree(agent: asyncio.subprocess.Process) -> None:
-    """End the agent, and everything that came of it: its input closes, then TERM, then KILL."""
-    if agent.stdin is not None:
-        agent.stdin.close()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_CANCEL_SECONDS):
-            await agent.wait()
-    for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
-        end = time.monotonic() + seconds
-        _signal_all(agent, number)
-        while _is_alive(agent) and time.monotonic() < end:
-            await asyncio.sleep(_POLL_SECONDS)
-            if number == signal.SIGKILL:
-                _signal_all(agent, number)
-
-
-def _signal_all(agent: asyncio.subprocess.Process, number: int) -> None:
-    if agent.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            agent.send_signal(number)
-    for pid in process_tree.descendants(os.getpid()):
-        with contextlib.suppress(OSError):
-            os.kill(pid, number)
-
-
-def _is_alive(agent: asyncio.subprocess.Process) -> bool:
-    """Whether anything is left. Orphans are ours, and it is for us to reap them."""
-    left = process_tree.descendants(os.getpid())
-    for pid in left:
-        if pid != agent.pid:
-            with contextlib.suppress(OSError):
-                os.waitpid(pid, os.WNOHANG)
-    return agent.returncode is None or bool(process_tree.descendants(os.getpid()))
