@@ -16,6 +16,7 @@ from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
 from wavecrew.cli.archive_commands import runs_export, runs_forget, runs_import
 from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
+from wavecrew.cli.replay_commands import runs_replay
 from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import Store
 from wavecrew.errors import ExitCode, NotFoundError, UsageError
@@ -253,7 +254,7 @@ def _run_data(opened: OpenedRun, summary: Summary) -> dict[str, object]:
     }
 
 
-for _command in (runs_export, runs_import, runs_forget):
+for _command in (runs_export, runs_import, runs_forget, runs_replay):
     runs.add_command(_command)
 
 
