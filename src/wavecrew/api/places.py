@@ -12,7 +12,7 @@ from typing import Final
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.errors import NotFoundError
 
-_MARKS: Final = (STATE_FOLDER, "wavecrew.toml", ".git")
+_MARKS: Final = (STATE_FOLDER, "wavecrew.toml")
 
 
 def find_workspace(start: Path, root: Path | None = None) -> Path:
@@ -23,6 +23,13 @@ def find_workspace(start: Path, root: Path | None = None) -> Path:
     for folder in (start, *start.parents):
         if folder == home and folder != start:
             break  # a repository of dot files is not a project
-        if folder == root or any((folder / mark).exists() for mark in _MARKS):
+        if folder == root or any((folder / mark).exists() for mark in _MARKS) or _is_repository(folder):
             return folder
     return start
+
+
+def _is_repository(folder: Path) -> bool:
+    """Whether this is the top of a repository, or of a worktree of one. Sandboxes of agents leave empty folders named
+    `.git` behind, which are neither."""
+    link = folder / ".git"
+    return link.is_file() or (link / "HEAD").exists()
