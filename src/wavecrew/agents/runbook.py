@@ -8,19 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
+from wavecrew.models.invocation import INTERPRETERS, AttemptContext, Invocation, JobStep, JobStepKind, script_step
 from wavecrew.models.parallel_execution import PhaseInfo, Step, StepKind
-
-_INTERPRETERS: Final = {
-    "sh": ("/bin/sh", "-eu"),
-    "shell": ("/bin/sh", "-eu"),
-    "bash": ("bash", "-eu", "-o", "pipefail"),
-    "python": ("python3", "-"),
-    "py": ("python3", "-"),
-    "python3": ("python3", "-"),
-    "": ("/bin/sh", "-eu"),
-}
-_TITLE_WIDTH: Final = 60
 
 
 class RunbookAgent:
@@ -33,15 +22,13 @@ class RunbookAgent:
         """Why this phase cannot be done by a runbook; empty if it can."""
         if not any(step.kind is not StepKind.CHECK for step in phase.steps):
             return "it has no block marked run or file= (```sh run), so there is nothing to carry out"
-        strange = [
-            step for step in phase.steps if step.kind is not StepKind.FILE and step.language not in _INTERPRETERS
-        ]
+        strange = [step for step in phase.steps if step.kind is not StepKind.FILE and step.language not in INTERPRETERS]
         if strange:
             return f"line {strange[0].line}: a runbook cannot run {strange[0].language!r} (sh, bash and python it can)"
         return ""
 
     def prepare(self, phase: PhaseInfo, context: AttemptContext) -> Invocation:
-        """The steps of the document. Scripts come on standard input, so that their length does not matter."""
+        """The steps of the document."""
         return Invocation(tuple(_job_step(step) for step in phase.steps))
 
 
@@ -49,10 +36,4 @@ def _job_step(step: Step) -> JobStep:
     if step.kind is StepKind.FILE:
         return JobStep(JobStepKind.FILE, f"write {step.path}", path=step.path, text=step.text)
     kind = JobStepKind.CHECK if step.kind is StepKind.CHECK else JobStepKind.RUN
-    return JobStep(kind, f"{step.kind} {_first_line(step.text)}", _INTERPRETERS[step.language], step.text)
-
-
-def _first_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    first = lines[0] if lines else ""
-    return first if len(first) <= _TITLE_WIDTH else f"{first[: _TITLE_WIDTH - 1]}…"
+    return script_step(kind, step.language, step.text)

@@ -23,7 +23,7 @@ from wavecrew.core.redaction import Redaction
 from wavecrew.core.resource_keys import ResourceKeys
 from wavecrew.errors import PreflightError
 from wavecrew.models.events import AttemptStarted
-from wavecrew.models.invocation import AttemptContext, Invocation, JobStep, JobStepKind
+from wavecrew.models.invocation import INTERPRETERS, AttemptContext, Invocation, JobStep, JobStepKind, script_step
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo, Step, StepKind
 from wavecrew.models.resources import Claim
 
@@ -33,12 +33,6 @@ PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAG
 
 PORTS_PER_SLOT: Final = 10
 _TITLE: Final = 80
-_INTERPRETERS: Final = {
-    **dict.fromkeys(("sh", "shell", ""), ("/bin/sh", "-eu")),
-    "bash": ("bash", "-eu", "-o", "pipefail"),
-    **dict.fromkeys(("python", "py", "python3"), ("python3", "-")),
-}
-"""What reads a block marked `check`, by the language of the block."""
 
 
 class Agent(Protocol):
@@ -303,7 +297,7 @@ def check_steps(phase: PhaseInfo) -> tuple[JobStep, ...]:
     """The checks that must hold once the phase is done, as steps of a job. A block marked `check` that stands before
     a block that goes on with the work is none of them: what it looks at may be gone by then."""
     last = max((place for place, step in enumerate(phase.steps) if step.kind is not StepKind.CHECK), default=-1)
-    blocks = (step for step in phase.steps[last + 1 :] if step.language in _INTERPRETERS)
+    blocks = (step for step in phase.steps[last + 1 :] if step.language in INTERPRETERS)
     return (*map(_block_step, blocks), *_command_checks(phase))
 
 
@@ -316,15 +310,14 @@ def _check_blocks(phase: PhaseInfo) -> tuple[Step, ...]:
 
 
 def _strange_check(phase: PhaseInfo) -> str:
-    strange = [step for step in _check_blocks(phase) if step.language not in _INTERPRETERS]
+    strange = [step for step in _check_blocks(phase) if step.language not in INTERPRETERS]
     if not strange:
         return ""
     return f"line {strange[0].line}: a check cannot be written in {strange[0].language!r} (sh, bash and python it can)"
 
 
 def _block_step(step: Step) -> JobStep:
-    first = next((line.strip() for line in step.text.splitlines() if line.strip() and line.lstrip()[0] != "#"), "")
-    return JobStep(JobStepKind.CHECK, f"check {first}"[:_TITLE], _INTERPRETERS[step.language], step.text)
+    return script_step(JobStepKind.CHECK, step.language, step.text)
 
 
 def command_steps(kind: JobStepKind, lines: Iterable[str]) -> tuple[JobStep, ...]:

@@ -10,8 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from wavecrew.errors import InvalidValueError
+
+INTERPRETERS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("sh", "shell", ""), ("/bin/sh", "-eu")),
+    "bash": ("bash", "-eu", "-o", "pipefail"),
+    **dict.fromkeys(("python", "py", "python3"), ("python3", "-")),
+}
+"""What reads a block of a document, by the language of the block."""
+_TITLE_WIDTH: Final = 60
 
 
 class JobStepKind(StrEnum):
@@ -42,6 +51,15 @@ class JobStep:
             raise InvalidValueError(f"step {self.title!r}: a file step has no command, and every other one has")
         if any("\0" in argument for argument in self.argv):
             raise InvalidValueError(f"step {self.title!r}: no argument can hold a NUL character")
+
+
+def script_step(kind: JobStepKind, language: str, text: str) -> JobStep:
+    """A block of a document as a step: it comes on standard input, so that its length does not matter. Raises KeyError
+    for a language that is not in INTERPRETERS."""
+    lines = (line.strip() for line in text.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    title = first if len(first) <= _TITLE_WIDTH else f"{first[: _TITLE_WIDTH - 1]}…"
+    return JobStep(kind, f"{kind.value} {title}", INTERPRETERS[language], text)
 
 
 @dataclass(frozen=True, slots=True)
