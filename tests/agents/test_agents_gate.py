@@ -19,7 +19,7 @@ from wavecrew.core.ceiling import probe
 
 MakeWorld = Callable[..., World]
 SHARED = ("--isolation", "shared")
-SHORT = ("is killed", "prints that all is allowed")
+SHORT = ("is killed",)
 
 
 def test_who_writes_what_is_held_waits_and_writes_when_it_is_free(agent: str, make_world: MakeWorld) -> None:
