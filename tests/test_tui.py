@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -208,7 +209,8 @@ def test_the_numbers_lead_to_the_panes(half: World) -> None:
             assert board.pane is pane
         assert "[Events]" in screen_text(pilot)
         await press(pilot, "4")
-        assert "0 locks" in screen_text(pilot)
+        assert "[Locks 0 held, 1 waiting]" in screen_text(pilot)
+        assert re.search(r"phase 03 waits \S+ for minitable/registry.py, held by phase 04", screen_words(pilot))
         await press(pilot, "5")
         assert "nobody is needed" in screen_text(pilot)
         assert "next: wavecrew" in screen_text(pilot)

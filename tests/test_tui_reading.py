@@ -232,6 +232,14 @@ def test_which_actions_fit() -> None:
     assert stop_action(half) is not None
 
 
+def test_an_imported_run_can_only_be_looked_at() -> None:
+    from dataclasses import replace
+
+    summary = replace(summary_of(bad_run(), 16), imported="box")
+    assert actions(summary, summary.by_id["05"]) == ()
+    assert "imported from box" in alarm_words(summary)
+
+
 def test_only_what_does_harm_is_asked_about() -> None:
     half = summary_of(HALF)
     asked = {one.key: bool(one.confirm) for name in ("01", "04", "10") for one in actions(half, half.by_id[name])}

@@ -24,7 +24,7 @@ from wavecrew.views.phase_rows import Progress
 from wavecrew.views.report_waits import Stretch, stretches
 from wavecrew.views.run_history import Attempt, History
 from wavecrew.views.run_plain import PlainView
-from wavecrew.views.summary import Summary, summarize
+from wavecrew.views.summary import Standing, Summary, summarize
 
 _INTERVAL: Final = "monitoring_update_interval"
 
@@ -124,6 +124,7 @@ class RunSource:
             return ["the locks cannot be read"], [""]
         held = [Held(lock, owner.word, owner.reason) for lock, owner in found.held]
         waits = [Wait(one.resource, one.label, one.holder, one.since, owner.word) for one, owner in found.waiting]
+        waits += self._own_waits
         broken = [Broken(one.fence, one.label, one.at, one.by, one.reason) for one in found.broken]
         lines = lock_table(held, waits, time.time(), broken=broken, width=width).split("\n")
         about = ["", *(one.lock.resource_path for one in held)] if held else []
@@ -133,7 +134,19 @@ class RunSource:
     def lock_counts(self) -> str:
         """`4 held, 1 waiting`."""
         found = self._picture
-        return f"{len(found.held)} held, {len(found.waiting)} waiting" if found is not None else "unknown"
+        if found is None:
+            return "unknown"
+        return f"{len(found.held)} held, {len(found.waiting) + len(self._own_waits)} waiting"
+
+    @property
+    def _own_waits(self) -> list[Wait]:
+        """Phases of this run that wait for each other: they do not stand in the queue of the workspace."""
+        queued = {waiter.label for waiter, _ in self._locks.waiting} if self._locks is not None else set()
+        return [
+            Wait(row.lock.resource, f"phase {row.id}", f"phase {row.lock.holder}", row.lock.since)
+            for row in self.summary.of(Standing.WAITING)
+            if row.lock is not None and f"phase {row.id}" not in queued
+        ]
 
     @property
     def _picture(self) -> Picture | None:

@@ -44,6 +44,8 @@ class Action:
 
 def actions(summary: Summary, row: PhaseRow | None = None, gate: str = "") -> tuple[Action, ...]:
     """What fits now, in the order of the footer. `gate` is the one that is chosen, if any is."""
+    if summary.imported:
+        return ()  # it can be looked at, and nothing can go on with it
     found = [*_of_gates(summary, row, gate)]
     if row is not None:
         found += _of_phase(summary, row)

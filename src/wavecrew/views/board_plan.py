@@ -72,6 +72,8 @@ def alarm_words(summary: Summary) -> str:
         return f"ALARM: {listed(summary.forbidden, 3)} was changed, which no agent may change: nothing new starts"
     if summary.budget_reached:
         return f"the budget of {one_line(summary.budget_reached)} is spent: nothing new starts"
+    if summary.imported:
+        return f"imported from {one_line(summary.imported)}: it can be looked at, and nothing can go on with it"
     if summary.status is RunStatus.INTERRUPTED:
         return "its coordinator is gone; nothing is lost, and `wavecrew run` (G) goes on with it"
     if summary.status is RunStatus.STOPPED:
