@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 import tomllib
@@ -638,3 +641,53 @@ def test_the_settings_of_codex_are_whole() -> None:
 def test_a_program_that_is_not_known() -> None:
     with pytest.raises(InvalidValueError, match="does not know the program 'vi'"):
         surroundings("vi", "http://127.0.0.1:1")
+
+
+# -- by hand --------------------------------------------------------------------------------------------------------
+
+
+def test_it_can_be_tried_by_hand(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wavecrew.stub_model", "claude", str(tmp_path / "home")]
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stdout is not None
+        told: dict[str, str] = {}
+        while "ANTHROPIC_MODEL" not in told:
+            line = serving.stdout.readline()
+            assert line, "it ended"
+            name, value = line.removeprefix("export ").rstrip().split("=", 1)
+            told[name] = value
+        assert told["HOME"] == str(tmp_path / "home")
+        headers = {"x-api-key": told["ANTHROPIC_API_KEY"]}
+        connection = http.client.HTTPConnection(urlsplit(told["ANTHROPIC_BASE_URL"]).netloc, timeout=60)
+        connection.request("POST", PATHS["claude"], json.dumps(body("claude", SCRIPT)), headers)
+        assert connection.getresponse().status == 200
+        connection.close()
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(60) == 0
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
+@pytest.mark.parametrize("arguments", [[], ["vi", "home"], ["claude"]])
+def test_wrong_words_are_told(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wavecrew.stub_model", *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert "usage: python -m wavecrew.stub_model claude|codex|gemini|opencode HOME" in done.stderr
+
+
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "wavecrew.stub_model", "codex", str(tmp_path / "file" / "home")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 8
+    assert "cannot be used here" in done.stderr
