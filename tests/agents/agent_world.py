@@ -179,8 +179,14 @@ class World:
         """The attempt that a process belongs to, as its environment tells."""
         return sandbox._attempt_of(pid).decode()
 
+    def program(self, pid: int) -> str:
+        """The file of the program that a process is; empty if it is gone."""
+        with contextlib.suppress(OSError):
+            return os.readlink(f"/proc/{pid}/exe")
+        return ""
+
     def of_command(self, mark: str) -> list[int]:
-        """Living processes of the attempts with these words in their command line, and a program that is no shell."""
+        """Living processes of the attempts with these words in their command line."""
         return [pid for pid in self.box.alive() if mark in _command(pid)]
 
     def kill(self, pids: Iterable[int]) -> None:

@@ -137,7 +137,7 @@ def test_nothing_is_written_when_a_waiting_hook_is_killed(agent: str, make_world
     world.up()
     world.stub.open("held")
     world.until(world.waiters, "it stands in the queue", running)
-    hooks = [pid for pid in world.of_command("/core/hook.py") if "python" in os.readlink(f"/proc/{pid}/exe")]
+    hooks = [pid for pid in world.of_command("/core/hook.py") if "python" in world.program(pid)]
     assert hooks
     world.kill(hooks)
     world.until(lambda: world.events("AttemptEnded", "p"), "the agent ends", running)

@@ -8,7 +8,7 @@ What it does not know: which paths a call writes, locks and who holds them. It i
 Usage: `hook.py PASS SECONDS`. PASS is the file that `write_gate` made for the attempt (who it is, and its token); the
 socket lies beside it. SECONDS is how long an answer may take, and has to end before the agent's own patience does,
 because most agents write when their hook is late, has crashed or was killed. So whatever goes wrong here, a signal
-and a bug included, is a refusal; for a kill -9 the command line around it ends with `|| exit 2`.
+and a bug included, is a refusal; a kill -9, and a start that hangs, are turned into one by the command line around it.
 
 Modules are imported inside of the functions: one that cannot be loaded is a refusal too, and the start stays short.
 """
