@@ -59,9 +59,8 @@ def test_a_task_is_done_and_what_it_used_is_told(agent: str, over_acp: Any) -> N
     if agent == "opencode":
         assert told["input_tokens"] is None  # it tells those of its last step alone
     elif agent == "claude":  # what it asks beside its work may end later than the turn that tells of it
-        least = world.stub.usage["p"]
-        assert least.input <= told["input_tokens"] <= spent.input, world.told()
-        assert least.output <= told["output_tokens"] <= spent.output
+        assert 0 < told["input_tokens"] <= spent.input, world.told()
+        assert 0 < told["output_tokens"] <= spent.output
     else:
         assert (told["input_tokens"], told["output_tokens"]) == (spent.input, spent.output), world.told()
     assert (told["cost_usd"] is not None) == (agent in ("claude", "opencode"))
