@@ -26,6 +26,7 @@ from wavecrew.api import unpacking
 from wavecrew.api.archive import MOST_FILES, MOST_LOG_BYTES, export_run
 from wavecrew.api.history import OpenedRun, open_run, place_of, require_own
 from wavecrew.api.imports import Import, forget, import_named, imports_in
+from wavecrew.api.report import report_of
 from wavecrew.api.unpacking import import_run
 from wavecrew.core.attempts import LOG_NAME, attempt_folder
 from wavecrew.core.store import STATE_FOLDER, Store
@@ -33,6 +34,10 @@ from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, Stor
 from wavecrew.models import events as ev
 from wavecrew.models.events import Event
 from wavecrew.models.stored_events import to_record
+from wavecrew.views.board_plan import head_line
+from wavecrew.views.report_html import html_of
+from wavecrew.views.report_markdown import markdown_of
+from wavecrew.views.report_text import text_of
 from wavecrew.views.run_history import History
 from wavecrew.views.run_status import run_text, runs_table, status_data, status_text
 from wavecrew.views.summary import Summary, summarize
@@ -130,6 +135,16 @@ def test_it_is_found_by_name_and_marked_wherever_it_is_shown(archive: Path, ther
     assert "next: wavecrew report 3f2a" in run_text(shown)
     assert "minitable (imported)" in runs_table([shown])
     assert status_data(shown)["imported"] == "here.zip"
+
+
+def test_reports_and_the_board_say_that_it_was_imported(archive: Path, there: Path) -> None:
+    import_run(there, archive)
+    with Store.open(there) as store:
+        report = report_of(store, there)
+    assert "minitable (imported)" in html_of(report, None)
+    assert "minitable (imported)" in markdown_of(report, None)
+    assert "run 3f2a was imported" in " ".join(text_of(report, None).split())
+    assert "minitable (imported)" in "".join(piece.text for piece in head_line(summary(opened(there)), 200))
 
 
 def test_a_run_of_this_workspace_comes_before_an_imported_one(archive: Path, there: Path) -> None:

@@ -35,7 +35,7 @@ _COUNTS: Final = (
 def head_line(summary: Summary, width: int) -> Line:
     """`minitable 3f2a  ▶ running 6.5s  ✓2 ▶3 ◷1 ·4 ✗0  needs you 0  about 16.5s left  cost unknown`."""
     sign = sign_of_run(summary.status)
-    name = cut(summary.plan_name or "run", max(8, width // 5))
+    name = cut(summary.title or "run", max(8, width // 5))
     status = f"{sign.shape} {sign.word}"
     if summary.elapsed is not None and summary.status is not RunStatus.NOT_STARTED:
         status += f" {seconds(summary.elapsed)}"

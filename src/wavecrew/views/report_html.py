@@ -106,7 +106,7 @@ def _sections(report: Report, compared: Comparison | None) -> Iterator[_Section]
 def _header(report: Report, found: Iterable[_Section]) -> Iterator[str]:
     summary = report.summary
     yield '<header><a class="skip" href="#main">to the content</a>'
-    yield f"<h1>{name(summary.plan_name or 'a plan')}</h1>"
+    yield f"<h1>{name(summary.title or 'a plan')}</h1>"
     yield f'<div class="under">{badge(summary.status)}<span>{summary.done:,} of {summary.total:,} phases</span>'
     yield f'<span class="soft">run {mono(summary.run)}</span><span class="soft">{moment(summary.started)}</span>'
     yield '<span class="tools" hidden><button type="button" id="theme">Theme: auto</button></span></div>'

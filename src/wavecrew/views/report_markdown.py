@@ -89,7 +89,7 @@ class _Page:
 
     def head(self) -> Iterator[str]:
         summary = self.report.summary
-        yield f"## {code(summary.plan_name)}: {summary.status.value}, {summary.done:,} of {summary.total:,} phases"
+        yield f"## {code(summary.title)}: {summary.status.value}, {summary.done:,} of {summary.total:,} phases"
         yield ""
         figures = [
             ("time", seconds(summary.elapsed)),

@@ -325,7 +325,7 @@ def _run_cells(summary: Summary) -> tuple[str, ...]:
         f"{summary.counts[Standing.FAILED]:,}",
         moment(summary.started)[:16] + "Z" if summary.started is not None else UNKNOWN,
         "-" if summary.status is RunStatus.NOT_STARTED else seconds(summary.elapsed),
-        one_line(summary.plan_name) + (" (imported)" if summary.imported else ""),
+        one_line(summary.title),
     )
 
 

@@ -127,6 +127,11 @@ class Summary:
         return {row.id: row for row in self.rows}
 
     @property
+    def title(self) -> str:
+        """The name of its plan, as it stands at the head of a view."""
+        return f"{self.plan_name} (imported)".strip() if self.imported else self.plan_name
+
+    @property
     def result_branch(self) -> str:
         """The branch that holds all work that was merged; empty where all work in one folder."""
         return f"wavecrew/{self.run}/result" if self.isolation == "worktree" else ""

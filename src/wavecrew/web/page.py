@@ -37,7 +37,7 @@ def runs_page(summaries: Sequence[Summary]) -> str:
     rows = "".join(
         f'<tr><td><a href="/run/{_attribute(one.run)}">{_words(one.run)}</a></td><td>{one.status.value}</td>'
         f"<td>{one.done} of {one.total}</td><td>{moment(one.started)}</td><td>{seconds(one.elapsed)}</td>"
-        f"<td>{_words(one.plan_name)}</td></tr>"
+        f"<td>{_words(one.title)}</td></tr>"
         for one in summaries
     )
     heads = "".join(f'<th scope="col">{name}</th>' for name in ("run", "status", "done", "started", "took", "plan"))
@@ -118,7 +118,7 @@ class _RunPage:
 
     def header(self) -> Iterator[str]:
         head = self.scene["head"]
-        name, run = _words(self.summary.plan_name), _words(self.summary.run)
+        name, run = _words(self.summary.title), _words(self.summary.run)
         yield f'<header><h1>{name} <span class="run">run {run}</span></h1>'
         yield f'<p id="counted" class="status-{slug(head["status"])}"><b id="status">{head["status"]}</b> '
         yield f'<span id="clock" class="num">{seconds(self.summary.elapsed) if self.summary.elapsed else ""}</span> '
