@@ -619,6 +619,13 @@ def test_no_foreign_word_is_a_command_to_the_runner(words: str) -> None:
         assert "##[" not in line
 
 
+def test_phases_that_are_out_of_date_are_told() -> None:
+    events = [*opening(phase("a")), start(0, "a"), end(1, "a"), ev.RunFinished(at=T0 + 2, edited=("a",))]
+    known = report(events)
+    assert "::warning title=out of date::OUT OF DATE: a was edited" in annotations_of(known)
+    assert "- ``OUT OF DATE: a was edited" in markdown_of(known)
+
+
 def test_the_summary_of_a_step_is_no_larger_than_there_is_room() -> None:
     known = report(big_run(60))
     assert step_summary(known, None, 1024 * 1024) == markdown_of(known)

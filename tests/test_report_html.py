@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 
 from report_stories import ORDINARY, VECTORS, big_run, hostile_report, report, steering
-from run_stories import bad_run, good_run, held_run, histories, opening, phase
+from run_stories import T0, bad_run, end, good_run, held_run, histories, opening, phase, start
+from wavecrew.models import events as ev
 from wavecrew.views.report_compare import compare
 from wavecrew.views.report_html import html_of
 from wavecrew.views.report_style import DARK, LIGHT, SCRIPT
@@ -194,6 +195,11 @@ def test_the_sections_of_a_run_that_failed_with_another_beside_it() -> None:
     assert "03 markdown was waived by ann on 2023-11-14 22:13:23Z: done by hand" in seen
     assert "the run did not succeed" in seen
     assert "-8.0s" in seen
+
+
+def test_phases_that_are_out_of_date_are_told() -> None:
+    events = [*opening(phase("a")), start(0, "a"), end(1, "a"), ev.RunFinished(at=T0 + 2, edited=("a",))]
+    assert "OUT OF DATE: a was edited while the run was at work" in page(html_of(report(events))).words
 
 
 def test_time_is_drawn_with_waits_for_locks_and_for_people() -> None:

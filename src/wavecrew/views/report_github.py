@@ -17,6 +17,7 @@ from wavecrew.views.report_compare import Comparison
 from wavecrew.views.report_facts import PhaseFacts, Report
 from wavecrew.views.report_markdown import ROOM, markdown_of
 from wavecrew.views.report_words import blocked, name_of, proof_words, short
+from wavecrew.views.run_next import edited_words
 from wavecrew.views.summary import Standing
 
 _COMMAND: Final = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
@@ -49,6 +50,8 @@ def _findings(report: Report) -> Iterator[Diagnostic]:
         yield Diagnostic("forbidden change", Severity.ERROR, f"changed although no agent may: {short(path)}")
     for path in report.summary.missing:
         yield Diagnostic("output is gone", Severity.ERROR, f"a declared output is not there any more: {short(path)}")
+    if report.summary.edited:
+        yield Diagnostic("out of date", Severity.WARNING, short(edited_words(report.summary)))
     for one in report.phases:
         if one.row.undeclared:
             paths = ", ".join(one.row.undeclared[:6])

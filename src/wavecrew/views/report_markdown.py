@@ -35,6 +35,7 @@ from wavecrew.views.report_words import (
     waiter,
     why,
 )
+from wavecrew.views.run_next import edited_words
 from wavecrew.views.run_words import UNKNOWN, moment, seconds
 from wavecrew.views.summary import Standing
 from wavecrew.views.words import counted
@@ -117,6 +118,7 @@ class _Page:
         found += [f"an output is gone: {code(path)}" for path in report.summary.missing]
         found += [f"not in the result: {code(name_of(report, name))}" for name in report.summary.unproven]
         found += [f"**changed although nobody may**: {code(path)}" for path in report.summary.forbidden]
+        found += [code(edited_words(report.summary), 400)] if report.summary.edited else []
         found += [f"{code(gate)} waits for approval" for gate in report.summary.needs_you]
         if found:
             yield "### Needs a look"

@@ -38,7 +38,7 @@ from wavecrew.views.report_words import (
     waiter,
     why,
 )
-from wavecrew.views.run_next import next_lines
+from wavecrew.views.run_next import edited_words, next_lines
 from wavecrew.views.run_words import UNKNOWN, moment, seconds
 from wavecrew.views.summary import Standing
 from wavecrew.views.words import counted
@@ -54,6 +54,7 @@ def attention(report: Report) -> Iterator[str]:
     facts = [f"changed although no agent may: {mono(path)}" for path in summary.forbidden]
     facts += [f"a declared output is gone: {mono(path)}" for path in summary.missing]
     facts += [f"completed, and not in the result: {name(name_of(report, one))}" for one in summary.unproven]
+    facts += [name(edited_words(summary))] if summary.edited else []
     facts += [f"waits for approval: {name(gate)}" for gate in summary.needs_you]
     facts += [f"its agent is silent: {name(name_of(report, row.id))}" for row in summary.silent]
     facts += [f"the budget of {name(summary.budget_reached)} is spent"] if summary.budget_reached else []
