@@ -400,6 +400,28 @@ def test_a_detached_head_is_closed_only_when_a_branch_holds_it(world: World) -> 
     assert world.worktrees().close(place)
 
 
+def test_what_others_have_changed_in_the_result_is_told_as_git_shows_it(world: World) -> None:
+    place = world.opened()
+    tip = world.commit(world.top, "theirs", **{"a.txt": "theirs\n"})
+    files = [str(place.folder / "a.txt"), str(place.folder / "b.txt"), "/elsewhere/a.txt"]
+
+    (found,) = world.worktrees().moved_on(place, world.start, tip, files)
+
+    assert world.sh("git", "show", found) == "theirs"
+    assert world.worktrees().moved_on(place, tip, tip, files) == ()
+    assert world.worktrees().moved_on(place, world.start, tip, files[1:]) == ()
+
+
+def test_the_branch_of_an_earlier_attempt_is_told_if_it_holds_something(world: World) -> None:
+    place = world.opened()
+    assert world.worktrees().earlier_branch("p", 2, world.start) == ""
+    work = world.commit(place.folder, "work", **{"new.txt": "n"})
+    assert world.worktrees().earlier_branch(place.phase, place.attempt + 1, world.start) == place.branch
+    assert world.worktrees().earlier_branch(place.phase, place.attempt + 2, world.start) == place.branch
+    assert world.worktrees().earlier_branch(place.phase, place.attempt, world.start) == ""
+    assert world.worktrees().earlier_branch(place.phase, place.attempt + 1, work) == ""
+
+
 def test_a_half_done_rebase_is_not_closed_although_it_looks_clean(world: World) -> None:
     place = world.opened()
     world.commit(place.folder, "work", **{"new.txt": "n"})

@@ -72,6 +72,12 @@ def test_who_wants_what_another_phase_holds_waits_for_it(repo: Repo, isolation: 
     waited = [one for one in repo.events("WriteJudged") if one["phase"] == "b" and one["waited"] > 0]
     assert waited
     assert waited[0]["holder"] == "phase a"
+    assert waited[0]["claimed"] == ["x"]  # also where it is refused once: the next try goes on
+    assert waited[0]["allowed"] is (isolation == "shared")
+    if isolation == "worktree":  # there, the file is still the one from before
+        assert "phase a has changed this while you waited" in waited[0]["reason"]
+        shown = waited[0]["reason"].partition("git show ")[2].partition(")")[0]
+        assert repo.git("show", shown) == "a\n"
     awaited = repo.events("WriteAwaited")[0]
     assert (awaited["phase"], awaited["resource"], awaited["holder"]) == ("b", "x", "phase a")
     assert awaited["at"] >= awaited["since"]

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -134,7 +135,9 @@ class Crew:
         if self._gate is not None:
             found = self._state.phase_states[name]
             root = self._home.root(name) if self._home else self._jobs.workspace
-            self._gate.admit(found.agent, name, found.attempts, self._jobs.folder(name, found.attempts), root)
+            folder = self._jobs.folder(name, found.attempts)
+            moved_on = partial(self._home.moved_on, name) if self._home else lambda files: ()
+            self._gate.admit(found.agent, name, found.attempts, folder, root, moved_on)
 
     def _not_started(self, folder: Path, error: Exception) -> ev.AttemptEnded:
         with contextlib.suppress(OSError):

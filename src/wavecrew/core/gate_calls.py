@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -221,6 +222,14 @@ class GateCalls:
             raise Refused(
                 f"{', '.join(changed)} was changed by {call.holder} while you waited. Read it again, and make your"
                 " change to what is in it now."
+            )
+        newer = await self._in_thread(lambda: call.visitor.place.moved_on(tuple(before)))
+        if newer:
+            call.claimed = call.paths
+            raise Refused(
+                f"{call.holder} has changed this while you waited, and your work will be merged with that; what you"
+                f" have is from before. Read it (git show {shlex.quote(newer[0])}), make your change so that both go"
+                " together, in other places of the file where you can, and try again."
             )
 
     async def _until_granted(self, call: Call, ticket: int, bell: Bell, deadline: float) -> bool:

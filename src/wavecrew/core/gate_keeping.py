@@ -7,7 +7,7 @@ What it does not know: how calls are judged (`gate_calls`), and which agents ask
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wavecrew.core.attempts import files_folder, owner_name
@@ -52,12 +52,20 @@ class GateKeeping:
         """Answer nobody any more; then nobody writes."""
         await self._gate.close()
 
-    def admit(self, agent: str, phase: str, attempt: int, folder: Path, root: Path) -> None:
-        """Let an attempt ask that works in `root`, or go on to ask after a coordinator died. Raises OSError and
-        StoreError."""
+    def admit(
+        self,
+        agent: str,
+        phase: str,
+        attempt: int,
+        folder: Path,
+        root: Path,
+        moved_on: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda files: (),
+    ) -> None:
+        """Let an attempt ask that works in `root`, or go on to ask after a coordinator died; `moved_on` is that of its
+        `Workplace`. Raises OSError and StoreError."""
         if self._bounds.is_gated(agent):
             free = (Path(tempfile.gettempdir()), files_folder(folder), *self._bounds.own_folders(agent))
-            place = Workplace(self._workspace, root, free=free, documents=self._documents)
+            place = Workplace(self._workspace, root, free=free, documents=self._documents, moved_on=moved_on)
             owner = owner_name(self._ledger.run, phase, attempt)
             self._gate.admit(owner, f"phase {phase}", folder, place)
 

@@ -60,6 +60,14 @@ class Homecoming:
             return Desk(place.workspace, slot, self._merges.tip, place.branch, earlier)
         return Desk(place.workspace, slot, self._merges.tip, place.branch)
 
+    def moved_on(self, name: str, files: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of some files in the worktree of a phase that others have changed in the result since its attempt
+        began, as git shows them. Blocks."""
+        with contextlib.suppress(GitError):  # it is said to an agent, and the merge finds it in any case
+            base, tip = self._way.phase(name).base, self._merges.tip
+            return self._way.has.worktrees.moved_on(self._way.place(name), base, tip, files)
+        return ()
+
     async def prove(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """From git alone: the outputs of completed phases that are not in the result, and the phases that are not."""
         with contextlib.suppress(GitError):  # nobody is at work any more, so half a worktree is nobody's

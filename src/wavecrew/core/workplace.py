@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,8 @@ class Target:
 class Workplace:
     """The place of one attempt. `root` is where it works: a worktree, or the workspace itself. In `free` folders, such
     as its home and the one for temporary files, it may write what it likes; where one lies in another, the inner one
-    counts. `documents` are those of the plan."""
+    counts. `documents` are those of the plan. `moved_on` tells which of some files in a worktree are others by now in
+    what it will be merged with, as git shows them."""
 
     def __init__(
         self,
@@ -44,7 +45,9 @@ class Workplace:
         *,
         free: Iterable[Path] = (),
         documents: Iterable[Path] = (),
+        moved_on: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda files: (),
     ) -> None:
+        self.moved_on = moved_on
         self.workspace = os.path.realpath(workspace)
         self.root = os.path.realpath(root)
         self._keys = ResourceKeys(Path(self.root))

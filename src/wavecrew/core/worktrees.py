@@ -15,12 +15,13 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from wavecrew.core.attempts import slug_of
+from wavecrew.core.commits import changes
 from wavecrew.core.git import Git
 from wavecrew.core.worktree_state import Listed, holds_work, is_ancestor, listed, remove_locks, tip_of
 from wavecrew.errors import GitError
@@ -100,6 +101,15 @@ class Worktrees:
             if tip and not is_ancestor(self._git, tip, within):
                 return place.branch
         return ""
+
+    def moved_on(self, place: Place, base: str, tip: str, files: Iterable[str]) -> tuple[str, ...]:
+        """Those of some files of a worktree that are others in the commit `tip` than in `base`, as `COMMIT:PATH` by
+        which git shows them. Raises GitError."""
+        inside = [Path(file) for file in files if Path(file).is_relative_to(place.folder)]
+        wanted = {file.relative_to(place.folder).as_posix() for file in inside}
+        if not wanted or base == tip:
+            return ()
+        return tuple(f"{tip[:12]}:{path}" for path in changes(self._git, base, tip).paths if path in wanted)
 
     # -- opening ------------------------------------------------------------------------------------------------
 
