@@ -223,7 +223,9 @@ def test_a_key_that_others_may_know_is_replaced(tmp_path: Path, fault: str) -> N
     else:
         file.unlink()
         file.mkdir()
-    assert entry_of(tmp_path).token != old
+    new = entry_of(tmp_path).token
+    assert new != old
+    assert len(new) == len(old)
     if fault != "folder":
         assert file.stat().st_mode & 0o777 == 0o600
         assert not file.is_symlink()
@@ -298,7 +300,8 @@ def test_runs_and_what_is_not_there(world: World) -> None:
         assert answer.status_code == 404
         assert "no such run" in answer.text
     assert client.get("/api/run/nothing").json()["error"] == "there is no such run in this workspace"
-    assert client.get("/assets/../app.py").status_code == 404
+    for name in ("app.py", "none.js", "..", "page.css/"):
+        assert client.get(f"/assets/{name}").status_code in (303, 307, 404)
     assert client.get("/assets/%2e%2e%2fapp.py").status_code == 404
 
 
@@ -322,16 +325,18 @@ def test_an_old_run_points_to_the_newer_one(tmp_path: Path) -> None:
     new.close()
 
 
+SAMPLE = re.compile(r'^(wavecrew_\w+)\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\} (-?[\d.e+-]+)$')
+
+
 def test_metrics_say_what_is_known_and_leave_out_what_is_not(world: World) -> None:
     site = site_of(world)
     client = TestClient(application(site), base_url=HOME)
     answer = client.get("/metrics", headers={"authorization": f"Bearer {site.door.entry.token}"})
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    sample = re.compile(r'^(wavecrew_\w+)\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\} (-?[\d.e+-]+)$')
     found = {}
     for line in answer.text.splitlines():
         if not line.startswith("#"):
-            told = sample.match(line)
+            told = SAMPLE.match(line)
             assert told, line
             found[told[1], told[2]] = float(told[3])
     assert found["wavecrew_phases", f'run="{world.run}",state="passed"'] == 1
@@ -712,7 +717,7 @@ def hostile(folder: Path) -> World:
         type(phases[0])(f"{vector} id", f"{vector} name", ("00",), (f"out/{number}.txt",), 0.1, description=vector)
         for number, vector in enumerate(names)
     )
-    world = World(folder, phases)
+    world = World(folder, phases, name='evil" 1\nwavecrew_evil 1\n\x1b[31m\\<script>alert(1)</script>')
     with world.at_once():
         _attack(world)
     return world
@@ -765,6 +770,8 @@ def test_hostile_words_are_words_in_streams_and_metrics(tmp_path: Path) -> None:
     first = hear(site, until=lambda found: bool(found))
     client = known(site)
     texts = [json.dumps(one, ensure_ascii=False) for one in first]
+    metrics = client.get("/metrics").text
+    assert all(line.startswith("#") or SAMPLE.match(line) for line in metrics.splitlines())
     texts += [client.get(path).text for path in ("/api/run/latest", "/metrics", "/runs", "/api/run/latest/facts")]
     world.close()
     assert len(first) == 1  # nobody could start a message of their own

@@ -122,6 +122,16 @@ def page_of(run: Running) -> int:
     return int(found[0])
 
 
+def test_a_page_that_is_kept_stays_until_ctrl_c(box: Sandbox) -> None:
+    box.write("go", "")
+    run, port = run_with_page(box, "--web=0", "--keep-web")
+    wait_for(lambda: "the page stays open" in run.err, "the end of the run")
+    assert b'state="passed"} 2' in ask(box, port)[1]
+    run.send(signal.SIGINT)
+    assert run.end().code == 0
+    assert not listens(port)
+
+
 def test_a_key_is_in_no_argument_of_a_process(box: Sandbox) -> None:
     run, _ = run_with_page(box, "--web=0")
     line = Path(f"/proc/{page_of(run)}/cmdline").read_bytes()

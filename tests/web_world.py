@@ -26,6 +26,7 @@ from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
 
 RUN = "3f2a77"
+NAME = "Rebuild the table tool"
 _PARTS = ("scaffold", "reader", "markdown", "html", "stats", "fuzz", "cli", "readme", "bench", "accept")
 _WORDS = (
     "parser",
@@ -63,7 +64,14 @@ class World:
     """One workspace with one run that seems to be at work."""
 
     def __init__(
-        self, folder: Path, phases: tuple[PhaseInfo, ...], *, run: str = RUN, age: float = 600, **settings: Any
+        self,
+        folder: Path,
+        phases: tuple[PhaseInfo, ...],
+        *,
+        run: str = RUN,
+        age: float = 600,
+        name: str = NAME,
+        **settings: Any,
     ) -> None:
         self.folder = folder
         self.run = run
@@ -78,7 +86,7 @@ class World:
             ev.RunStarted(
                 at=self.begun,
                 run=run,
-                plan_name="Rebuild the table tool",
+                plan_name=name,
                 plan_path="plan",
                 plan_digest="7c1f9a2b00112233",
                 phases=phases,

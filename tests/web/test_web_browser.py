@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from page_world import PATIENCE, Watched
 from sandbox import Sandbox, phase, wait_for
 
 from run_stories import MINITABLE
 from test_web import MARKUP, VECTORS, hostile
+from wavecrew.cli.main import cli
 from wavecrew.models import events as ev
 from wavecrew.models.events import Outcome
 from web_world import World, busy, many_states, plan
@@ -148,6 +150,25 @@ def test_attempts_events_and_task_of_a_phase(world: World, serve: Serve, look: L
     until(page, "document.querySelector('#text').textContent.includes('attempt=2')")
     page.click("[data-tab=task]")
     until(page, "document.querySelector('#text').textContent.includes('minitable/html.py')")
+    page.click("[data-tab=diff]")
+    until(page, "document.querySelector('#text').textContent.includes('one shared folder')")
+
+
+def test_all_who_look_see_the_same(world: World, serve: Serve, look: Look) -> None:
+    watched = serve(world)
+    pages = [look(watched.link), look(watched.link)]
+    world.end("04", 19)
+    world.start("03", 19.5)
+    for page in pages:
+        page.wait_for_selector("#graph .b.st-running >> text=03 markdown")
+    told = json.loads(CliRunner().invoke(cli, ["-C", str(world.folder), "status", "--json"]).stdout)
+    for page in pages:
+        assert f"{told['done']} of {told['total']} done" in page.locator("#counts").inner_text()
+        for one in told["phases"]:
+            assert state_of(page, one["id"] + " ") == one["standing"]
+    pages[0].context.close()
+    world.end("02", 19.8)
+    pages[1].wait_for_selector("#graph .b.st-passed >> text=02 reader")
 
 
 # -- by hand and by keys, on a run that is really at work ---------------------------------------------------------

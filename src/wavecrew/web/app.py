@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from wavecrew.api.history import open_run
+from wavecrew.api.work import work_of
 from wavecrew.core.store import RunRow, Store
 from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, StoreError, UsageError, WavecrewError
 from wavecrew.models.parallel_execution import PhaseInfo
@@ -31,6 +32,7 @@ from wavecrew.views.run_history import History
 from wavecrew.views.run_status import status_data
 from wavecrew.views.summary import Summary, summarize
 from wavecrew.views.terminal_text import clean, safe_json
+from wavecrew.views.work_text import work_text
 from wavecrew.web.controls import fulfil, wish_from
 from wavecrew.web.guard import Door, Guard
 from wavecrew.web.log_pieces import LONGEST, PIECE, read_piece
@@ -111,6 +113,7 @@ def application(site: Site) -> ASGIApp:
         ("/api/run/{run}/facts", "GET", _facts),
         ("/api/run/{run}/task", "GET", _task),
         ("/api/run/{run}/log", "GET", _log),
+        ("/api/run/{run}/diff", "GET", _diff),
         ("/api/run/{run}/{verb}", "POST", _control),
         ("/metrics", "GET", _metrics),
         ("/assets/{name}", "GET", _asset),
@@ -257,6 +260,21 @@ async def _log(site: Site, request: Request) -> Response:
         raise NotFoundError("this attempt has printed nothing yet, or its log was removed") from None
     told = {"x-log-begin": str(piece.begin), "x-log-end": str(piece.end), "x-log-anew": str(int(piece.anew))}
     return PlainTextResponse(piece.text, headers=told)
+
+
+async def _diff(site: Site, request: Request) -> Response:
+    """What an attempt has changed, as far as it is told at once."""
+    query = request.query_params
+    run, phase, attempt = request.path_params["run"], query.get("phase", ""), last_heard(query.get("attempt"), None)
+    return PlainTextResponse(clean(await asyncio.to_thread(_changes, site, run, phase, attempt)))
+
+
+def _changes(site: Site, run: str, phase: str, attempt: int | None) -> str:
+    opened = open_run(site.store, site.row(run).id)
+    if phase not in opened.state.phase_states:
+        raise NotFoundError("there is no such phase in this run")
+    told = work_text(work_of(site.store, site.workspace, opened, phase, attempt))
+    return told if len(told) <= LONGEST else f"{told[:LONGEST]}\n… (the rest: wavecrew diff)"
 
 
 async def _metrics(site: Site, request: Request) -> Response:

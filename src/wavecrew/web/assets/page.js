@@ -394,11 +394,12 @@ async function showText(anew) {
   const row = rows[selected];
   if (!row) return;
   for (const one of document.querySelectorAll("[data-tab]")) one.setAttribute("aria-pressed", String(one.dataset.tab === tab));
-  for (const one of document.querySelectorAll(".logs")) one.hidden = tab !== "log";
+  for (const one of document.querySelectorAll(".logs")) one.hidden = tab !== "log" && !(tab === "diff" && one.querySelector("select"));
   const mine = (fetching += 1);
   const phase = encodeURIComponent(row.id);
   const element = $("text");
   if (tab === "task") return write(mine, await words(`${base}/task?phase=${phase}`));
+  if (tab === "diff") return write(mine, await words(`${base}/diff?phase=${phase}${$("attempt").value && `&attempt=${$("attempt").value}`}`));
   if (tab === "events") {
     const answer = await get(`${base}/facts?phase=${phase}`);
     const facts = answer ? (await answer.json()).facts : [];
@@ -432,7 +433,10 @@ async function get(path) {
   } catch { return null; }
 }
 async function words(path) {
-  return (await get(path))?.text() ?? "This cannot be read.";
+  try {
+    const answer = await fetch(path);
+    return answer.ok ? await answer.text() : (await answer.json()).error;
+  } catch { return "This cannot be read."; }
 }
 for (const one of document.querySelectorAll("[data-tab]")) one.addEventListener("click", () => { tab = one.dataset.tab; showText(true); });
 $("attempt").addEventListener("change", () => showText(true));
@@ -547,6 +551,7 @@ const KEYS = [
   ["l", "log of the phase", () => { tab = "log"; showText(true); }],
   ["e", "events of the phase", () => { tab = "events"; showText(true); }],
   ["d", "task of the phase", () => { tab = "task"; showText(true); }],
+  ["c", "changes of the phase", () => { tab = "diff"; showText(true); }],
   ["f", "log over the whole window", () => selected !== null && whole()],
   ["r", "retry the phase", () => offered("retry")],
   ["R", "retry it and what depends on it", () => offered("retry-all")],
@@ -581,5 +586,12 @@ function tick() {
   if (locks.length) showLocks();
   if (selected !== null && tab === "log" && $("follow").checked && rows[selected].from !== undefined) showText(false);
 }
+// A browser opens only six connections to one server for all its tabs: of many tabs, hidden ones let theirs go.
+navigator.locks?.request(`wavecrew-${Math.random()}`, () => new Promise(() => {}));
+document.addEventListener("visibilitychange", async () => {
+  if (!document.hidden) return source.readyState === EventSource.CLOSED && listen();
+  const tabs = (await navigator.locks?.query())?.held?.length ?? 0;
+  if (document.hidden && tabs > 4) source.close();
+});
 setInterval(() => { if (!document.hidden) tick(); }, 1000);
 listen();
