@@ -452,6 +452,35 @@ def test_a_run_that_never_began_has_no_news(tmp_path: Path) -> None:
     assert not (tmp_path / STATE_FOLDER).exists()
 
 
+def _replaced(teller: Teller, before: Callable[[], None]) -> None:
+    """A coordinator that is not in charge, or not any more."""
+    with teller:
+        before()
+        raise RuntimeError("another one is in charge")
+
+
+def test_who_never_came_into_charge_tells_nothing_of_what_another_does(world: World) -> None:
+    world.record(*opening(*MINITABLE), start(0, "01"))
+    with pytest.raises(RuntimeError):
+        _replaced(world.teller(), lambda: world.record(fail(1, "01")))
+    assert world.told() == []
+    assert not (world.folder / STATE_FOLDER / "runs").exists()
+
+
+def test_who_was_replaced_tells_no_more_than_was_seen_until_then(world: World) -> None:
+    teller = world.teller(window=PATIENCE)
+
+    def before() -> None:
+        world.record(*opening(*MINITABLE), start(0, "01"), fail(1, "01"))
+        ring(teller)
+        wait_for(lambda: teller._seen == 4, "the first look")
+        world.record(finish(2))
+
+    with pytest.raises(RuntimeError):
+        _replaced(teller, before)
+    assert world.told() == ["failed"]
+
+
 def test_without_channels_nothing_is_started(tmp_path: Path) -> None:
     before = threading.active_count()
     with Teller(tmp_path, "3f2a", []) as teller:

@@ -66,12 +66,15 @@ class Teller:
         self._messages = 0
         self._notices = 0
         self._failed: Counter[str] = Counter()
+        self._recorded = False
+        self._looks_again = True
         self._bell = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="news", daemon=True)
 
     def observe(self, events: Sequence[Event], state: ExecutionState) -> None:
         """Something was recorded."""
+        self._recorded = True
         self._bell.set()
 
     def __enter__(self) -> Teller:
@@ -82,6 +85,7 @@ class Teller:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self._post.channels:
             return
+        self._looks_again = kind is None  # else somebody else may be in charge by now, and tells what comes
         self._over.set()
         self._bell.set()
         with contextlib.suppress(KeyboardInterrupt):  # somebody is in a hurry; the run is over all the same
@@ -96,7 +100,9 @@ class Teller:
 
     def _work(self) -> None:
         try:
-            self._bell.wait()  # nothing is recorded before, and there may be no store yet
+            self._bell.wait()  # there may be no store before
+            if not self._recorded:  # the run has not begun; whatever its history holds is the news of another
+                return
             with Store.open(self._workspace, create=False) as store:
                 self._memory.begin()
                 while not self._over.is_set():
@@ -106,17 +112,13 @@ class Teller:
                     if self._gatherer.wait(time.monotonic()) == 0:
                         self._send()
                     self._over.wait(_PAUSE_SECONDS)
-                self._read(store)
+                if self._looks_again:
+                    self._read(store)
                 self._send()
         except WavecrewError as error:
-            if not self._nothing_recorded(error):
-                self._note(f"no more news of this run can be told: {error.reason}")
+            self._note(f"no more news of this run can be told: {error.reason}")
         except Exception as error:
             self._note(f"no more news of this run can be told: {type(error).__name__}: {error}")
-
-    def _nothing_recorded(self, error: WavecrewError) -> bool:
-        """A run that could not even begin has no news, and has told why by itself."""
-        return self._seen == 0 and not (self._workspace / STATE_FOLDER / "state.db").exists()
 
     def _read(self, store: Store) -> None:
         self._bell.clear()
