@@ -673,3 +673,36 @@ def test_what_cannot_be_read_any_more_is_told(half: World) -> None:
         assert "▶ 05 stats" in screen_text(pilot)
 
     show(half, story)
+
+
+def test_a_fault_in_the_board_is_told_to_whoever_started_it(
+    half: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = half.app()
+
+    async def play() -> None:
+        async with app.run_test(size=SMALL) as pilot:
+            await settled(pilot)
+
+            def broken(*_: object) -> None:
+                raise ValueError("secret words")
+
+            monkeypatch.setattr("wavecrew.tui.board.plan_lines", broken)
+            await pilot.press("down")
+            await pilot.pause()
+
+    with pytest.raises(ValueError, match="secret words"):
+        asyncio.run(play())
+    assert isinstance(app.fault, ValueError)
+    said = capsys.readouterr()
+    assert "secret words" not in said.out + said.err
+
+
+def test_a_command_that_cannot_be_started_is_told(half: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavecrew.tui.commands.sys.executable", "/nowhere/python")
+
+    async def story(pilot: Pilot[None]) -> None:
+        await press(pilot, "space")
+        await until(pilot, lambda: "it could not be started" in screen_text(pilot), "the reason")
+
+    show(half, story)

@@ -312,6 +312,12 @@ def test_folding_loses_nothing(text: str, width: int) -> None:
     assert all(cells(row) <= width for row in rows)
 
 
+def test_folding_at_blanks() -> None:
+    assert list(folded("two words and more", 10, at_blanks=True)) == ["two words", "and more"]
+    assert list(folded("    indented words", 12, at_blanks=True)) == ["    indented", "words"]
+    assert list(folded("onelongwordonly x", 8, at_blanks=True)) == ["onelongw", "ordonly", "x"]
+
+
 def test_a_line_of_a_log_is_what_a_terminal_would_leave() -> None:
     assert log_line("10%\r50%\rdone\r\n") == "done"
     assert log_line("\x1b[31mred\x1b[0m\tx \x1b]52;c;ZXZpbA==\x07y") == "red     x y"

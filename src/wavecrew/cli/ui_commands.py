@@ -79,7 +79,10 @@ def open_board(settings: Globals, run: str, *, theme: str = "auto", mouse: bool 
         source = RunSource(store, folder, run)
         chosen = NAMES.get(theme) or theme_for(os.environ, color=settings.wants_color())
         encoding = "ascii" if only_ascii() else "utf-8"
-        BoardApp(source, theme_name=chosen, encoding=encoding, prefix=_prefix(settings)).run(mouse=mouse)
+        app = BoardApp(source, theme_name=chosen, encoding=encoding, prefix=_prefix(settings))
+        app.run(mouse=mouse)
+        if app.fault is not None:
+            raise app.fault
         source.tick()
     echo(status_text(source.summary, ascii_only=only_ascii()).rstrip())
     if source.alive:

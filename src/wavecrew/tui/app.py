@@ -42,9 +42,18 @@ class BoardApp(App[None]):
         self.encoding = encoding
         self.animation_level = "none"
         self.theme = theme_name
+        self.fault: Exception | None = None
+        """What went wrong in here, for whoever started it: a picture of it on the terminal would help nobody."""
         self._deeds = Deeds(source, environment(no_color), prefix)
 
     def on_mount(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.push_screen(Board(self.source, self._deeds))
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.fault = self.fault or error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()  # and no picture of what was in memory, which may be foreign words or secrets

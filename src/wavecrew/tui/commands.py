@@ -61,8 +61,22 @@ class Running:
         self._process: asyncio.subprocess.Process | None = None
 
     async def work(self, told: Callable[[], None] = lambda: None) -> int:
-        """Run it to its end; `told` is called whenever it has said something. Gives its exit code."""
-        self._process = process = await asyncio.create_subprocess_exec(
+        """Run it to its end; `told` is called whenever it has said something. Gives its exit code, 127 for a command
+        that could not be started."""
+        try:
+            self._process = process = await self._start()
+        except OSError as error:
+            self.text, self.code = f"error: it could not be started: {error.strerror}", 127
+            return self.code
+        try:
+            await self._listen(process, told)
+            self.code = await process.wait()
+        finally:
+            self.end()
+        return self.code
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # the folder may hold what agents wrote, and a module of theirs must not be taken for one of ours
             "-m",
@@ -74,12 +88,6 @@ class Running:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        try:
-            await self._listen(process, told)
-            self.code = await process.wait()
-        finally:
-            self.end()
-        return self.code
 
     async def _listen(self, process: asyncio.subprocess.Process, told: Callable[[], None]) -> None:
         stream, data = process.stdout, b""

@@ -88,22 +88,31 @@ def plain(text: str, style: str = "") -> Line:
     return (Piece(text, style),)
 
 
-def folded(text: str, width: int) -> Iterator[str]:
-    """A clean line in as many rows as it needs; broken wherever a row is full, so that joined rows are the line."""
+def folded(text: str, width: int, *, at_blanks: bool = False) -> Iterator[str]:
+    """A clean line in as many rows as it needs, broken wherever a row is full, so that joined rows are the line; or
+    behind the last blank of a row that has one."""
     width = max(4, width)
+    if not text:
+        yield ""
+    while text:
+        end = len(text) if cells(text) <= width else _full(text, width)
+        blank = text.rfind(" ", 0, end + 1) if at_blanks and end < len(text) else -1
+        if blank > 0 and text[:blank].strip():
+            end = blank + 1
+        yield text[:end].rstrip(" ") if at_blanks else text[:end]
+        text = text[end:]
+
+
+def _full(text: str, width: int) -> int:
+    """How many characters fill a row."""
     if text.isascii():
-        yield from (text[start : start + width] for start in range(0, len(text), width))
-        if not text:
-            yield ""
-        return
-    row, taken = "", 0
-    for character in text:
-        wide = cells(character)
-        if taken + wide > width:
-            yield row
-            row, taken = "", 0
-        row, taken = row + character, taken + wide
-    yield row
+        return width
+    taken = 0
+    for place, character in enumerate(text):
+        taken += cells(character)
+        if taken > width:
+            return max(1, place)
+    return len(text)
 
 
 def told(head: str, words: str, width: int, style: str = "") -> Iterator[Line]:

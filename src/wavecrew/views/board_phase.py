@@ -149,7 +149,7 @@ def _document(info: PhaseInfo, width: int) -> Iterator[Line]:
 
 def _text(text: str, width: int) -> list[Line]:
     lines = clean(text).expandtabs(4).split("\n") if text else []
-    shown = [plain(part) for line in lines[:_TEXT_LINES] for part in folded(line, width)]
+    shown = [plain(part) for line in lines[:_TEXT_LINES] for part in folded(line, width, at_blanks=True)]
     more = len(lines) - _TEXT_LINES
     return [*shown, plain(f"... {more:,} more lines", "quiet")] if more > 0 else shown
 
