@@ -14,7 +14,15 @@ from typing import Any, Final
 from wavecrew.models.events import Outcome
 from wavecrew.models.execution_state import PhaseStatus
 from wavecrew.views.run_forecast import left_words, pacing_words
-from wavecrew.views.run_next import approve_command, argument, forbidden_words, missing_lines, next_lines, result_words
+from wavecrew.views.run_next import (
+    approve_command,
+    argument,
+    edited_words,
+    forbidden_words,
+    missing_lines,
+    next_lines,
+    result_words,
+)
 from wavecrew.views.run_status import counted_words
 from wavecrew.views.run_words import UNKNOWN, seconds
 from wavecrew.views.summary import AT_WORK, DONE, PhaseRow, RunStatus, Summary
@@ -73,7 +81,7 @@ def _head(summary: Summary, *, alive: bool) -> dict[str, Any]:
         "next": [line.removeprefix("next: ").strip() for line in next_lines(summary, 1)],
         "paused": bool(summary.paused_by),
         "alive": alive,
-        "over": summary.status in (RunStatus.SUCCEEDED, RunStatus.FAILED),
+        "over": summary.status in (RunStatus.SUCCEEDED, RunStatus.FAILED) or bool(summary.imported),
         "agents": summary.agents,
         "at_work": sum(summary.counts[one] for one in AT_WORK),
     }
@@ -87,17 +95,22 @@ def _left(summary: Summary) -> str:
 
 def _notes(summary: Summary) -> Iterator[str]:
     """What is to be said of the run as a whole."""
-    if summary.status is RunStatus.INTERRUPTED:
+    if summary.imported:
+        yield f"It was imported from {summary.imported}: it can be looked at, and nothing can go on with it."
+    elif summary.status is RunStatus.INTERRUPTED:
         yield "Its coordinator is gone; nothing is lost, and `wavecrew run` goes on with it."
     elif summary.status is RunStatus.STOPPED:
-        why = f" ({summary.stop_reason})" if summary.stop_reason else ""
-        yield f"It was stopped{why}; `wavecrew run` goes on with it."
+        was = f"It was stopped ({summary.stop_reason})"
+        was = was if summary.stop_reason else "It had ended, and what was asked for since is still to be done"
+        yield f"{was}; `wavecrew run` goes on with it."
     elif summary.paused_by and summary.status is RunStatus.RUNNING:
         yield f"It was paused by {summary.paused_by}: nothing new starts, what is at work goes on."
     if summary.budget_reached:
         yield budget_words(summary.budget_reached, summary.spent)
     if summary.forbidden:
         yield f"ALARM: {forbidden_words(summary.forbidden)}"
+    if told := edited_words(summary):
+        yield told
     for name, closed in summary.accounts.items():
         yield held_words(name, closed, summary.now)
     yield from (line.strip() for line in missing_lines(summary))
@@ -155,6 +168,8 @@ def _why(row: PhaseRow) -> str:
 
 def _can(row: PhaseRow, look: Look) -> str:
     """Which wishes fit where a phase stands: r(etry), s(kip), c(ancel). The coordinator has the last word."""
+    if look.summary.imported:
+        return ""
     ended = row.status in _ENDED or row.waiver is not None
     wishes = "r" if ended and look.state.to_do(row.id) else ""
     if row.standing not in DONE and row.status is not PhaseStatus.IN_PROGRESS:
@@ -175,7 +190,9 @@ def _lanes(look: Look, numbers: Mapping[str, int]) -> dict[str, list[list[Any]]]
         return round(max(0.0, history.active(moment, start)), 1)
 
     def span(since: float, until: float | None) -> list[Any]:
-        return [place(since), None if until is None and _goes_on(look) else place(until or look.summary.now)]
+        if until is None:  # it goes on, or nobody knows how long it did
+            return [place(since), None if _goes_on(look) else max(place(since), round(look.summary.elapsed or 0.0, 1))]
+        return [place(since), place(until)]
 
     for wait in history.waits:
         words = text(f"waited for {wait.resource}, held by {wait.holder}")
