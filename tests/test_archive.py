@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 
 from run_stories import MINITABLE, T0, asked, bad_run, end, fail, good_run, histories, opening, phase, start, work
-from wavecrew.api import unpacking
+from wavecrew.api import archive_reader, unpacking
 from wavecrew.api.archive import MOST_FILES, MOST_LOG_BYTES, export_run
 from wavecrew.api.history import OpenedRun, open_run, place_of, require_own
 from wavecrew.api.imports import Import, forget, import_named, imports_in
@@ -452,8 +452,8 @@ def test_a_bomb_is_refused_whether_it_says_so_or_not(forge: Forge, there: Path, 
 def test_many_files_that_would_be_too_much_together_are_refused(
     forge: Forge, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpacking, "MOST_BYTES", 10_000)
-    monkeypatch.setattr(unpacking, "_MOST_MANIFEST_BYTES", 10_000)
+    monkeypatch.setattr(archive_reader, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(archive_reader, "MOST_MANIFEST_BYTES", 10_000)
     forge.files["logs/01/1/log"] = forge.files["logs/06/1/log"] = forge.files["logs/06/2/log"] = b"\0" * 9_000
     refused(there, forge.write(tmp_path / "f.zip"), "it would have")
 
@@ -642,14 +642,14 @@ def test_a_run_that_is_here_already_is_refused(here: Path, archive: Path, there:
 def test_what_cannot_be_written_leaves_nothing_behind(
     archive: Path, there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = unpacking._Archive.copy
+    real = unpacking.ArchiveReader.copy
 
     def full(self: Any, name: str, target: Path) -> None:
         if name.startswith("logs/06"):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, name, target)
 
-    monkeypatch.setattr(unpacking._Archive, "copy", full)
+    monkeypatch.setattr(unpacking.ArchiveReader, "copy", full)
     with pytest.raises(StoreError, match="No space left on device"):
         import_run(there, archive)
     assert left(there) == []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sandbox import STATE, Sandbox, phase
+from sandbox import STATE, Sandbox, phase, wait_for
 
 
 @pytest.fixture
@@ -110,6 +110,23 @@ def test_an_archive_that_is_damaged_is_told_in_words_and_leaves_nothing(
     assert fresh.wavecrew("status").code == 4
     assert "no runs yet" in fresh.wavecrew("runs", "list").out
     assert fresh.wavecrew("runs", "import", "nowhere.zip").code == 4
+
+
+def test_an_import_that_is_killed_is_never_half_seen(sent: Path, make_box: Callable[[str], Sandbox]) -> None:
+    fresh = make_box("fresh")
+    imports = fresh.folder / STATE / "imports"
+    for _ in range(3):
+        running = fresh.start("runs", "import", str(sent))
+        wait_for(lambda: list(imports.glob(".new-*")) or running.process.poll() is not None, "its beginning")  # noqa: B023
+        running.kill()
+        shown = fresh.wavecrew("runs", "list", "--json")
+        assert shown.code == 0
+        if shown.json["runs"]:  # it was quicker
+            assert fresh.wavecrew("logs", "a").code == 0
+            assert fresh.wavecrew("runs", "forget", shown.json["runs"][0]["run"]).code == 0
+    assert fresh.wavecrew("runs", "import", str(sent)).code == 0
+    assert [path.name for path in imports.iterdir() if path.name.startswith(".new")] == []
+    assert "made a" in fresh.wavecrew("logs", "a").out
 
 
 def test_a_file_is_not_overwritten_and_an_unknown_run_not_written(box: Sandbox, sent: Path) -> None:
