@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from run_stories import T0, bad_run, end, fail, finish, opening, phase, reset, start
+from run_stories import T0, bad_run, end, fail, finish, opening, pause, phase, reset, start, stop
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import replay
@@ -65,3 +65,8 @@ def test_a_wait_for_room_is_told_where_it_holds_something_up() -> None:
     row = summarize(replay(events), T0 + 2, alive=True).by_id["b"]
     assert row.reason.startswith("this machine has no room")
     assert summarize(replay([*events, start(3, "b")]), T0 + 4, alive=True).by_id["b"].reason == ""
+
+
+def test_a_run_that_was_left_while_it_was_paused_is_continued_first() -> None:
+    told = status_text(_summary([*opening(phase("a")), pause(1), stop(2)]))
+    assert "next: wavecrew continue · wavecrew run" in told

@@ -146,6 +146,8 @@ def _ways_on(summary: Summary) -> Iterator[str]:
         case RunStatus.STOPPED if summary.budget_reached:
             yield "wavecrew run --budget MORE"
         case RunStatus.FAILED | RunStatus.STOPPED | RunStatus.INTERRUPTED | RunStatus.NOT_STARTED:
+            if summary.paused_by:
+                yield "wavecrew continue"
             yield "wavecrew run"
         case RunStatus.RUNNING:
             if summary.paused_by:
