@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from wavecrew.api.places import find_workspace
+from wavecrew.config.config_files import is_public
+from wavecrew.config.sources import load_config
 from wavecrew.errors import NotFoundError
 
 
@@ -38,3 +40,29 @@ def test_a_repository_of_dot_files_is_no_project(tmp_path: Path, monkeypatch: py
     assert find_workspace(tmp_path) == tmp_path
     with pytest.raises(NotFoundError):
         find_workspace(tmp_path / "nowhere")
+
+
+def _retries(folder: Path) -> int:
+    return load_config(folder, flags={}, environ={}).config.retries
+
+
+def test_what_lies_in_a_folder_for_everybody_is_nobodys_project(tmp_path: Path) -> None:
+    everybody = tmp_path / "everybody"
+    below = everybody / "mine"
+    below.mkdir(parents=True)
+    (everybody / ".wavecrew").mkdir()
+    (everybody / "wavecrew.toml").write_text("retries = 9\n")
+    everybody.chmod(0o1777)
+
+    assert find_workspace(below) == below
+    assert _retries(below) == 0
+    assert find_workspace(everybody) == everybody, "who stands there means it"
+    assert _retries(everybody) == 9
+
+    everybody.chmod(0o755)
+    assert find_workspace(below) == everybody
+    assert _retries(below) == 9
+
+
+def test_a_folder_that_cannot_be_looked_at_is_passed_over(tmp_path: Path) -> None:
+    assert not is_public(tmp_path / "nowhere")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from wavecrew.config.config_files import is_public
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.errors import NotFoundError
 
@@ -21,8 +22,8 @@ def find_workspace(start: Path, root: Path | None = None) -> Path:
         raise NotFoundError(f"there is no folder {start}")
     start, home = start.absolute(), Path.home()
     for folder in (start, *start.parents):
-        if folder == home and folder != start:
-            break  # a repository of dot files is not a project
+        if folder != start and (folder == home or is_public(folder)):
+            break  # a repository of dot files is not a project, and what anybody has put down is not ours
         if folder == root or any((folder / mark).exists() for mark in _MARKS) or _is_repository(folder):
             return folder
     return start

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -70,10 +71,21 @@ def read_user_files(start: Path) -> Iterator[ConfigFile]:
             return
 
 
+def is_public(folder: Path) -> bool:
+    """Whether everybody on this machine may put files into a folder, as into the one for temporary files."""
+    try:
+        return bool(folder.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
+
+
 def read_project_files(start: Path) -> Iterator[ConfigFile]:
-    """The nearest project file, from `start` up to the top of the git repository, the home folder or the disk."""
+    """The nearest project file, from `start` up to the top of the git repository, the home folder or the disk. What lies
+    in a folder for everybody was put there by anybody."""
     home = Path.home()
     for folder in (start, *start.parents):
+        if folder != start and is_public(folder):
+            return
         own = ConfigFile.look_at(folder / OWN_NAME, "project", start)
         yield own
         shared = _shared_file(folder / SHARED_NAME, start, needed=not own.read)
