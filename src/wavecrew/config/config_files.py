@@ -80,8 +80,8 @@ def is_public(folder: Path) -> bool:
 
 
 def read_project_files(start: Path) -> Iterator[ConfigFile]:
-    """The nearest project file, from `start` up to the top of the git repository, the home folder or the disk. What lies
-    in a folder for everybody was put there by anybody."""
+    """The nearest project file, from `start` up to the top of the git repository, the home folder or the disk. What
+    lies in a folder for everybody was put there by anybody."""
     home = Path.home()
     for folder in (start, *start.parents):
         if folder != start and is_public(folder):
