@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os.path import normpath
 from typing import Any, Final
 
@@ -27,15 +27,17 @@ _FLUSH_TEXT: Final = 1_000
 _LAST_TEXT: Final = 2_000
 _MOST_REFUSALS: Final = 20
 _MOST_WRITTEN: Final = 100
+_MOST_NAMES: Final = 5
 _ENDED: Final = frozenset(("completed", "failed"))
 _STAYS: Final = "the mode in which each write is asked about must not be left"
 
 
 class Refusal:
-    """A call that was refused: what it wanted, and why not."""
+    """A call that was refused: what it wanted, seen from the folder in which it works, and why not."""
 
-    def __init__(self, call: ToolCall, reason: str) -> None:
-        self.what = ", ".join(call.paths[:5]) if call.writes and call.paths else (call.title or call.kind or "a call")
+    def __init__(self, call: ToolCall, reason: str, folder: str) -> None:
+        named = call.writes and call.paths
+        self.what = _names(call.paths, folder) if named else (call.title or call.kind or "a call")
         self.paths = call.paths if call.writes else ()
         self.reason = reason
 
@@ -129,7 +131,7 @@ class Client:
         self.ended_by_refusal = False
 
     def _refused(self, call: ToolCall, reason: str) -> None:
-        self._refusals = [*self._refusals, Refusal(call, reason)][-_MOST_REFUSALS:]
+        self._refusals = [*self._refusals, Refusal(call, reason, self._folder)][-_MOST_REFUSALS:]
         self._teller.tell("asked", call=call.id, allowed=False, reason=reason)
         self.ended_by_refusal = True
 
@@ -240,6 +242,11 @@ class Client:
     async def _claim(self, paths: list[str]) -> None:
         reason = await self._gate.refusal((after_the_fact(paths),))
         if reason:
-            self._unasked(f"it wrote {', '.join(paths[:5])} without asking, which it had no leave to do: {reason}")
+            what = _names(paths, self._folder)
+            self._unasked(f"it wrote {what} without asking, which it had no leave to do: {reason}")
         else:
             self._granted.update(paths)
+
+
+def _names(paths: Sequence[str], folder: str) -> str:
+    return ", ".join(path.removeprefix(f"{folder}/") for path in paths[:_MOST_NAMES])
