@@ -1,4 +1,4 @@
-"""`status`, `logs`, `report` and `runs`: looking at what is going on and at what was."""
+"""`status`, `logs` and `runs`: looking at what is going on and at what was."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from wavecrew.api.history import open_run
 from wavecrew.api.places import find_workspace
 from wavecrew.cli.archive_commands import runs_export, runs_forget, runs_import
-from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
+from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals
 from wavecrew.cli.replay_commands import runs_replay
 from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import Store
@@ -193,27 +193,6 @@ def _write(piece: bytes, *, raw: bool) -> None:
         sys.stdout.buffer.write(piece)
     else:
         echo(clean(piece.decode("utf-8", errors="replace")), end="")
-
-
-@click.command()
-@click.argument("run", default="latest")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
-@with_globals
-@pass_globals
-def report(settings: Globals, run: str, form: str, output: Path | None) -> int:
-    """Show where the time of a run went, what paced it, and what was waived."""
-    from wavecrew.views.run_report import report_json, report_text
-
-    with _store(settings) as store:
-        opened = open_run(store, run)
-    state, events, now, signs = opened.state, opened.events, time.time(), opened.signs()
-    if settings.json or form == "json":
-        text = report_json(state, events, now=now, alive=opened.alive, signs=signs)
-    else:
-        text = report_text(state, events, now=now, alive=opened.alive, signs=signs, ascii_only=only_ascii())
-    write_or_print(text, output)
-    return ExitCode.OK
 
 
 @click.group()
