@@ -19,7 +19,7 @@ from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_glob
 from wavecrew.cli.replay_commands import runs_replay
 from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import Store
-from wavecrew.errors import ExitCode, NotFoundError, UsageError
+from wavecrew.errors import ExitCode, NotFoundError, UsageError, WavecrewError
 
 if TYPE_CHECKING:
     from wavecrew.api.history import OpenedRun
@@ -209,8 +209,12 @@ def runs_list(settings: Globals) -> int:
     from wavecrew.views.run_status import runs_table
 
     with _store(settings) as store:
-        ids = [*(row.id for row in store.runs()), *(one.run for one in imports_in(store.folder))]
-        opened = [open_run(store, name) for name in ids]
+        opened = [open_run(store, row.id) for row in store.runs()]
+        for one in imports_in(store.folder):
+            try:
+                opened.append(open_run(store, one.run))
+            except WavecrewError as error:  # somebody has been at its folder; that is no trouble of the others
+                echo(f"the imported run {one.run} cannot be read: {error.reason}", err=True)
     found = [_summary(one) for one in opened]
     if settings.json:
         echo_json({"runs": [_run_data(one, summary) for one, summary in zip(opened, found, strict=True)]})
