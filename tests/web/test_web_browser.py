@@ -19,6 +19,7 @@ from test_web import MARKUP, VECTORS, hostile
 from wavecrew.cli.main import cli
 from wavecrew.models import events as ev
 from wavecrew.models.events import Outcome
+from wavecrew.web.entry import entry_of
 from web_world import World, busy, many_states, plan
 
 Look = Callable[..., Any]
@@ -96,6 +97,15 @@ def test_the_page_comes_back_after_a_restart_of_its_server(world: World, serve: 
     facts = page.locator("#facts li").all_inner_texts()
     assert sum("pass   04 html" in fact for fact in facts) == 1
     assert len(facts) == len(set(facts))
+
+
+def test_a_page_with_an_old_key_is_told_so(world: World, serve: Serve, look: Look) -> None:
+    watched = serve(world)
+    page = look(watched.link)
+    watched.stop()
+    entry_of(world.store.folder, anew=True)
+    watched.start()
+    page.wait_for_selector("#trouble >> text=another key")
 
 
 def test_without_javascript_the_table_and_the_graph_are_there(world: World, serve: Serve, look: Look) -> None:

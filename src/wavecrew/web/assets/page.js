@@ -71,8 +71,15 @@ function listen() {
     lost += 1;
     if (head?.over) trouble("The run is over, and its page has ended. See it again with: wavecrew web");
     else if (lost > 1) trouble("The page has lost its server and tries again. Start it again with: wavecrew web");
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (source.readyState === EventSource.CLOSED) refused();
   };
+}
+async function refused() {
+  setTimeout(listen, 3000);
+  const answer = await fetch(base).catch(() => null);
+  if (answer?.status === 401) trouble("This page has another key now. Open the link that `wavecrew web` prints.");
+  else if (answer?.ok) trouble("Too many pages look at once. This one waits for another to be closed.");
+  else if (answer) trouble((await answer.json().catch(() => ({ error: "The server is in trouble." }))).error);
 }
 function heard() {
   lost = 0;
