@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -119,6 +123,39 @@ def test_an_address_that_is_dead_does_not_change_how_a_run_ends(box: Sandbox) ->
     done = box.run("--notify", "webhook", "--notify-webhook", "http://127.0.0.1:1/")
     assert done.code == 0
     assert "news of this run could not be sent by webhook: it cannot be reached: Connection refused" in done.out
+
+
+def test_a_terminal_that_understands_notifications_gets_one(box: Sandbox) -> None:
+    box.plan(phase("a", "exit 1"))
+    master, slave = pty.openpty()
+    seen = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the last one has closed it
+            while data := os.read(master, 4096):
+                seen.extend(data)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    words = ["run", "plan.json", "--yes", "--wave-delay-seconds", "0", "--ui", "plain", "--notify", "terminal"]
+    done = subprocess.run(
+        [sys.executable, "-m", "wavecrew", *words],
+        cwd=box.folder,
+        env=box.environment({"TERM": "xterm-kitty"}),
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    try:
+        wait_for(lambda: b"\x1b]99;i=wavecrew:p=body;" in seen, "the notification")
+    finally:
+        os.close(slave)
+        reader.join(30)  # nobody has it open any more, so reading ends
+        os.close(master)
+    assert b"failed after" in seen.partition(b"\x1b]99;i=wavecrew:d=0;")[2]
 
 
 def test_what_cannot_be_used_is_told_before_anything_starts(box: Sandbox) -> None:
