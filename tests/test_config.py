@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from wavecrew.config.config_files import ConfigFile
 from wavecrew.config.parallel_config import ParallelExecutionConfig, checked, settings
-from wavecrew.config.settings import ENVIRONMENT_PREFIX, Setting
+from wavecrew.config.settings import ENVIRONMENT_PREFIX, NOTHING, Setting
 from wavecrew.config.sources import RESERVED_VARIABLES, LoadedConfig, OriginKind, config_schema, load_config
 from wavecrew.config.toml_lines import KeyLines
 from wavecrew.errors import ConfigError, InvalidValueError, Place, Severity, UsageError
@@ -400,7 +400,8 @@ def _values_of(name: str, told: Setting) -> st.SearchStrategy[Any]:
             values = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)
         case _:
             values = _word
-    return values | st.none() if told.optional else values
+    # a text that says "none" is how nothing is written where there is no null
+    return values.filter(lambda value: str(value).casefold() != NOTHING) | st.none() if told.optional else values
 
 
 _setting_and_value = st.sampled_from(sorted(settings())).flatmap(

@@ -83,17 +83,17 @@ def _require_gates(
             )
     if not agents or config.gate_proof == "off":
         return
-    from wavecrew.api.gate_proof import can_be_proven, kept_proofs, prove_gates
+    from wavecrew.api.gate_proof import kept_proofs, prove_gates
 
     proofs = kept_proofs(agents, found)
     proofs |= prove_gates({name: agent for name, agent in agents.items() if name not in proofs}, found, tell=tell)
-    for name, agent in agents.items():
+    for name in agents:
         proof = proofs.get(name)
         if proof is not None and proof.holds is False:
             raise PreflightError(f"{name} {proof.version} does not ask before it writes: {proof.reason}", fix=_UNASKED)
         if proof is None or proof.holds is None:
             reason = proof.reason if proof else "our model does not speak its language"
             doubt = f"whether {name} {found[name].version} asks before it writes is not proven: {reason}"
-            if config.write_gate == "on" and can_be_proven(name, agent):
+            if config.write_gate == "on":
                 raise PreflightError(doubt, fix="see what it does: wavecrew doctor --prove-gate")
             tell(doubt)
