@@ -627,6 +627,19 @@ def test_logs_of_attempts_over_the_wire(world: World) -> None:
         assert client.get(f"/api/run/{world.run}/log", params=wrong).status_code == 404
 
 
+def test_changes_that_cannot_be_told_are_so_in_words(world: World) -> None:
+    client = known(site_of(world))
+    shared = client.get(f"/api/run/{world.run}/diff", params={"phase": "04"})
+    assert shared.status_code == 409
+    assert "one shared folder" in shared.json()["error"]
+    assert client.get(f"/api/run/{world.run}/diff", params={"phase": "nobody"}).status_code == 404
+
+
+def test_a_task_is_told_as_its_document_has_it(world: World) -> None:
+    answer = known(site_of(world)).get(f"/api/run/{world.run}/task", params={"phase": "07"})
+    assert answer.text.splitlines()[:2] == ["needs   02, 03, 04", "writes  minitable/cli.py"]
+
+
 # -- hostile words ----------------------------------------------------------------------------------------------
 
 MARKUP = [
