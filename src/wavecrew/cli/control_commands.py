@@ -214,7 +214,7 @@ def _was_so(wish: Wish, state: ExecutionState) -> str:
     match wish.kind:
         case WishKind.CONTINUE if not state.paused_by:
             return f"run {state.run} is {'over' if state.end_time is not None else 'not paused'}"
-        case WishKind.PAUSE if state.paused_by:
+        case WishKind.PAUSE if state.paused_by and not wish.hard:
             return f"run {state.run} was paused already, by {state.paused_by}"
         case WishKind.APPROVE if all(gate is not None and gate.status is GateStatus.APPROVED for gate in gates):
             return "approved already"
