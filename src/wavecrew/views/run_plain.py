@@ -243,6 +243,8 @@ def _agent_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
     match event:
         case ev.AgentSilence(phase=phase, since=None):
             return "heard", f"{label_in(state, phase)} is heard again"
+        case ev.AccountReopened():
+            return "open", f"{one_line(event.account)} by={_value(event.by)} {one_line(event.reason)}"
         case ev.AgentSilence(phase=phase, since=since) if since is not None:
             return "silent", f"{label_in(state, phase)} {one_line(silent_words(since, event.words, event.at))}"
         case ev.WriteAwaited(phase=phase):
@@ -255,8 +257,6 @@ def _agent_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
         case ev.AccountClosed():
             held = held_words(event.account, Closure(event.until, event.detail), event.at)
             return "held", one_line(held.removeprefix("held: "))
-        case ev.AccountReopened():
-            return "open", f"{one_line(event.account)} by={_value(event.by)} {one_line(event.reason)}"
         case ev.RoomAwaited():
             return "room", ROOM_WORDS
         case ev.BudgetReached():
