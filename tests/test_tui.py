@@ -481,7 +481,8 @@ def test_gates_are_answered(make: Callable[..., World], commands: Commands) -> N
 
     async def story(pilot: Pilot[None]) -> None:
         assert "needs you 1" in screen_text(pilot)
-        assert "! 03 more" in screen_text(pilot)
+        assert "! 03 more  needs you" in screen_text(pilot)
+        assert board_of(pilot).phase_pane.phase == "03"
         await press(pilot, "5")
         assert "wave 3 waits for approval" in screen_text(pilot)
         await press(pilot, "enter")
@@ -526,6 +527,8 @@ def test_copying_the_command_of_a_key(half: World) -> None:
     async def story(pilot: Pilot[None]) -> None:
         await press(pilot, "y")
         assert "Copy the command behind which key?" in screen_text(pilot)
+        for words in ("x cancel", "space pause", "l log", "t status", "Q stop", "y what is shown", "esc back"):
+            assert words in screen_text(pilot), words
         await press(pilot, "x")
         assert pilot.app.clipboard == "wavecrew cancel --run 3f2a 04"
         await press(pilot, "y", "l")

@@ -153,7 +153,8 @@ class Board(Screen[None]):
     def _first(self) -> str:
         """The phase that is most likely looked for."""
         summary = self.source.summary
-        found = (*summary.silent, *summary.of(*AT_WORK), *summary.of(Standing.FAILED), *summary.rows)
+        asks = [row for row in summary.of(Standing.READY) if row.gate]
+        found = (*summary.silent, *asks, *summary.of(*AT_WORK), *summary.of(Standing.FAILED), *summary.rows)
         return found[0].id if found else ""
 
     def valid(self) -> tuple[Action, ...]:

@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from wavecrew.tui.rows import Rows
 from wavecrew.views.board_parts import Line, Piece, plain, told
+from wavecrew.views.terminal_text import cells
 
 if TYPE_CHECKING:
     from textual import events
@@ -62,10 +63,7 @@ class Question(ModalScreen[str]):
         lines: list[Line] = [*told(" ", self._sentence, width - 2)]
         if self._command:
             lines += told(" $ ", self._command, width - 2, "key")
-        keys: list[Piece] = [Piece(" ")]
-        for key, word in (*self._answers, ("esc", "back")):
-            keys += [Piece(key, "key"), Piece(f" {word}   ", "")]
-        lines.append(tuple(keys))
+        lines += _key_rows((*self._answers, ("esc", "back")), width)
         rows = self.query_one("#question", Rows)
         rows.styles.height = len(lines)
         rows.show(lines)
@@ -79,6 +77,20 @@ class Question(ModalScreen[str]):
             self.dismiss(pressed)
         elif event.key in ("escape", "n", "q", "ctrl+c"):
             self.dismiss("")
+
+
+def _key_rows(pairs: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    """Keys and what they mean, in as many rows as they need: none may be out of sight."""
+    rows: list[list[Piece]] = [[Piece(" ")]]
+    taken = 1
+    for key, word in pairs:
+        wide = cells(key) + cells(word) + 4
+        if taken + wide > width and taken > 1:
+            rows.append([Piece(" ")])
+            taken = 1
+        rows[-1] += [Piece(key, "key"), Piece(f" {word}   ")]
+        taken += wide
+    return [tuple(row) for row in rows]
 
 
 class Words(ModalScreen[str | None]):

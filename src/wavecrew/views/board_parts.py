@@ -54,7 +54,7 @@ _STATUSES: Final = {
     RunStatus.SUCCEEDED: Sign("✓", "succeeded", "good"),
     RunStatus.FAILED: Sign("✗", "failed", "bad"),
 }
-NEEDS_YOU: Final = Sign("!", "you", "mark")
+NEEDS_YOU: Final = Sign("!", "needs you", "mark")
 SILENT: Final = Sign("!", "silent", "mark")
 
 

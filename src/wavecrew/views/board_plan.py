@@ -17,7 +17,7 @@ from wavecrew.views.summary import AT_WORK, DONE, PhaseRow, RunStatus, Standing,
 from wavecrew.views.terminal_text import cells, cut, one_line, pad
 from wavecrew.views.usage_words import cost_words
 
-_WORD: Final = 8
+_WORD: Final = 9
 _WITH_TIME: Final = 44
 _WITH_REASON: Final = 72
 _COUNTS: Final = (
