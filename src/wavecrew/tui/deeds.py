@@ -25,7 +25,6 @@ from wavecrew.tui.source import RunSource
 from wavecrew.views.board_actions import Action, look_commands, stop_action
 from wavecrew.views.board_parts import Line, folded, plain
 from wavecrew.views.phase_rows import PhaseRow
-from wavecrew.views.summary import RunStatus
 from wavecrew.views.terminal_text import one_line
 
 if TYPE_CHECKING:
@@ -184,11 +183,6 @@ class Deeds:
         board.draw()
         if said:
             board.say(said, "wait")
-
-    @property
-    def is_running(self) -> bool:
-        """Whether somebody is at work on the run."""
-        return self._source.summary.status is RunStatus.RUNNING
 
 
 def _in_pager(words: Sequence[str], environment: Mapping[str, str], source: RunSource) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from wavecrew.api.history import open_run, progress_of, run_is_alive
+from wavecrew.api.history import open_run, progress_of, run_is_alive, signs_of
 from wavecrew.core.lock_registry import Picture
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.store import Store
@@ -20,7 +20,7 @@ from wavecrew.errors import WavecrewError
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, evolve
 from wavecrew.views.lock_text import Broken, Held, Wait, lock_table
-from wavecrew.views.phase_rows import Progress
+from wavecrew.views.phase_rows import Progress, Signs
 from wavecrew.views.report_waits import Stretch, stretches
 from wavecrew.views.run_history import Attempt, History
 from wavecrew.views.run_plain import PlainView
@@ -50,6 +50,7 @@ class RunSource:
         self._waits: Sequence[Stretch] | None = None
         self._locks: Picture | None = None
         self._progress: Progress = opened.progress()
+        self._signs: Signs = opened.signs()
         self._summary: Summary | None = None
 
     @property
@@ -63,7 +64,12 @@ class RunSource:
         """The run as it was at the last look."""
         if self._summary is None:
             self._summary = summarize(
-                self.state, time.time(), alive=self.alive, progress=self._progress, history=self.history
+                self.state,
+                time.time(),
+                alive=self.alive,
+                progress=self._progress,
+                history=self.history,
+                signs=self._signs,
             )
         return self._summary
 
@@ -95,8 +101,7 @@ class RunSource:
         self._summary = self._locks = None
         self.look()
         try:
-            self.alive = run_is_alive(self.store.folder, self.run)
-            self._progress = progress_of(self.store.folder, self.state)
+            self._sense()
         except (WavecrewError, OSError) as error:
             self._tell(error)
 
@@ -106,9 +111,14 @@ class RunSource:
         self.history.add(news)
         self.event_lines += self._plain.event(news, self.state)
         self._waits = self._locks = None
+        self._sense()
+        self._summary = None
+
+    def _sense(self) -> None:
+        """What the events do not tell: who is in charge, and what is seen of the processes at work."""
         self.alive = run_is_alive(self.store.folder, self.run)
         self._progress = progress_of(self.store.folder, self.state)
-        self._summary = None
+        self._signs = signs_of(self.store.folder, self.state, alive=self.alive)
 
     def attempts(self, phase: str) -> list[Attempt]:
         """The attempts of a phase, in order."""
