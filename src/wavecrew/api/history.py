@@ -41,17 +41,8 @@ class OpenedRun:
         return progress_of(self.state_folder, self.state)
 
     def signs(self) -> Mapping[str, Sign]:
-        """What can be seen of the agents of open attempts while nobody is in charge, by phase; empty while somebody is,
-        and where they would be on another host. Looking gives nothing up."""
-        host = socket.gethostname()
-        if self.alive or self.state.imported or not self.state.coordinator.endswith(f" on {host}"):
-            return {}
-        found = {}
-        for name in self.state.running:
-            folder = attempt_folder(self.state_folder, self.row.id, name, self.state.phase_states[name].attempts)
-            word = judge_attempt(folder, Liveness.DEAD).word
-            found[name] = Sign(word == "alive", last_sign(folder), (folder / "exit").exists())
-        return found
+        """What can be seen of the agents of open attempts while nobody is in charge, by phase."""
+        return signs_of(self.state_folder, self.state, alive=self.alive)
 
     def log_file(self, phase: str, attempt: int | None = None) -> Path:
         """The log of an attempt, the latest by default. Raises NotFoundError when there was no such attempt."""
@@ -70,6 +61,20 @@ class OpenedRun:
 
     def _number(self, phase: str, attempt: int | None) -> int:
         return self.state.phase_states[phase].attempts if attempt is None else attempt
+
+
+def signs_of(state_folder: Path, state: ExecutionState, *, alive: bool) -> Mapping[str, Sign]:
+    """What can be seen of the agents of open attempts while nobody is in charge, by phase; empty while somebody is
+    (`alive`), and where they would be on another host. Looking gives nothing up."""
+    host = socket.gethostname()
+    if alive or state.imported or not state.coordinator.endswith(f" on {host}"):
+        return {}
+    found = {}
+    for name in state.running:
+        folder = attempt_folder(state_folder, state.run, name, state.phase_states[name].attempts)
+        word = judge_attempt(folder, Liveness.DEAD).word
+        found[name] = Sign(word == "alive", last_sign(folder), (folder / "exit").exists())
+    return found
 
 
 def progress_of(state_folder: Path, state: ExecutionState) -> Mapping[str, tuple[int, int, str]]:
