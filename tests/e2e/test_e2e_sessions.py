@@ -13,7 +13,8 @@ import pytest
 from repo import Repo
 from sandbox import Sandbox, wait_for
 
-SHARED = ("--isolation", "shared", "--ui", "jsonl")
+QUIET = ("--isolation", "shared", "--ceiling", "off")
+SHARED = (*QUIET, "--ui", "jsonl")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_used_up_account_is_waited_for_and_then_the_same_session_goes_on(repo:
 
     assert box.read("a") == ""  # who comes between must not find half of the work
     assert "goes on with session s-1" in box.wavecrew("explain", "a", "--plan", "plan.json").out
-    shown = box.run("--isolation", "shared", "--dry-run")
+    shown = box.run(*QUIET, "--dry-run")
     assert "session goes on with session s-1" in shown.out
     assert "--resume s-1" in shown.out
 
@@ -83,7 +84,7 @@ def test_a_session_that_is_not_known_any_more_costs_one_attempt_and_no_retry(rep
     running.kill()
     shutil.rmtree(repo.box.home / ".claude" / "sessions")
 
-    done = repo.box.run("--isolation", "shared")
+    done = repo.box.run(*QUIET)
 
     assert done.code == 0, done
     assert (sessions(repo), causes(repo)) == (["", "s-1", ""], ["quota", "session", ""])
@@ -104,7 +105,7 @@ def test_who_was_stopped_goes_on_unless_somebody_has_changed_its_files(repo: Rep
         box.write("a", "mine\n")
     (box.home / "go").touch()
 
-    done = box.run("--isolation", "shared")
+    done = box.run(*QUIET)
 
     assert done.code == 0, done
     assert sessions(repo) == ["", "" if edited else "s-1"]
@@ -116,7 +117,7 @@ def test_after_a_failed_check_the_session_goes_on_only_if_the_files_stay(repo: R
     plan(repo, "FIRST WRITE a: 1", "THEN WRITE a: 2", checks=[["grep", "2", "a"]], retries=1)
     repo.box.write("wavecrew.toml", f"put_back = {str(put_back).lower()}\n")
 
-    done = repo.box.run("--isolation", "shared")
+    done = repo.box.run(*QUIET)
 
     assert done.code == (1 if put_back else 0), done
     assert sessions(repo) == ["", "" if put_back else "s-1"]
