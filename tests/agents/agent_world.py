@@ -201,14 +201,40 @@ class World:
             shutil.rmtree(self.base, ignore_errors=True)
 
 
-def new_world(stub: StubModel, agents: Iterable[str], **how: Any) -> World:
+_KNOWN = ".cache/wavecrew"
+
+
+def what_is_known_of_programs(folder: Path) -> Path:
+    """Have wavecrew ask the programs for their versions until all of them have answered. Gives the folder in which it
+    keeps the answers."""
+    box = Sandbox(folder / "work", folder / "home")
+    box.folder.mkdir()
+    box.home.mkdir()
+    box.extra["PATH"] = _path()
+
+    def asked() -> bool:
+        listed = box.wavecrew("agents", "list", "--json").json["agents"]
+        found = {one["name"]: one["program"] for one in listed if one["name"] in chosen()}
+        trusts = "codex" not in found or found["codex"]["gate_works"] is not None
+        return trusts and len(found) == len(chosen()) and all(one["version"] for one in found.values())
+
+    wait_for(asked, "the versions of the programs")
+    return box.home / _KNOWN
+
+
+def _path() -> str:
+    return f"{programs_folder() / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+def new_world(stub: StubModel, agents: Iterable[str], known: Path, **how: Any) -> World:
     """A repository with one commit, whose user has these agents. `how` goes to `surroundings`, `url` included."""
     base = Path(tempfile.mkdtemp(prefix="wavecrew-agents-", dir=GROUND))
     home, folder, temporary = base / "home", base / "work", base / "tmp"
     for place in (home, folder, temporary):
         place.mkdir()
     box = Sandbox(folder, home)
-    box.extra["PATH"] = f"{programs_folder() / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}"
+    box.extra["PATH"] = _path()
+    shutil.copytree(known, home / _KNOWN)
     box.extra["TMPDIR"] = str(temporary)
     url = how.pop("url", stub.url)
     names: list[str] = []

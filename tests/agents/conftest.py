@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
-from agent_world import World, chosen, new_world, programs_folder
+from agent_world import World, chosen, new_world, programs_folder, what_is_known_of_programs
 from install import missing
 
 from wavecrew.stub_model import StubModel
@@ -50,11 +50,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def programs() -> None:
-    """The programs are there, in the versions that are pinned."""
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs are there, in the versions that are pinned; what wavecrew has found out of them, once for all tests:
+    asking each of them before each run takes long, and under load longer than a run has patience."""
     lacking = missing(programs_folder(), chosen())
     if lacking:
         pytest.skip(f"AGENT PROGRAMS ARE NOT INSTALLED ({'; '.join(lacking)}): make test-agents installs them")
+    return what_is_known_of_programs(tmp_path_factory.mktemp("known"))
 
 
 @pytest.fixture
@@ -65,12 +67,12 @@ def stub() -> Iterator[StubModel]:
 
 
 @pytest.fixture
-def make_world(stub: StubModel) -> Iterator[Callable[..., World]]:
+def make_world(stub: StubModel, programs: Path) -> Iterator[Callable[..., World]]:
     """Makes workspaces whose user has some agents."""
     made: list[World] = []
 
     def make(*agents: str, **how: Any) -> World:
-        made.append(new_world(stub, agents or chosen(), **how))
+        made.append(new_world(stub, agents or chosen(), known=programs, **how))
         return made[-1]
 
     yield make
