@@ -27,6 +27,7 @@ from run_stories import (
     until,
 )
 from tui_world import big_run, gated_run
+from wavecrew.core.redaction import Redaction
 from wavecrew.errors import UsageError
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import replay
@@ -382,6 +383,18 @@ def test_a_log_is_read_as_it_grows(tmp_path: Path) -> None:
     assert end.read()
     assert end.lines == ["one", "two", "three"]
     assert not end.cut
+
+
+def test_a_log_shows_no_value_that_was_handed_to_agents(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    rows = LogRows(path, Redaction(("KEY",), {"KEY": "s3cret-of-mine"}))
+    path.write_bytes(b"I use s3cret-of-mine\nand s3cret-of-mi")
+    rows.update(80)
+    assert rows.text == "I use [KEY]\nand s3cret-of-mi"
+    with path.open("ab") as file:
+        file.write(b"ne again")
+    rows.update(80)
+    assert rows.text == "I use [KEY]\nand [KEY] again"
 
 
 def test_only_the_end_of_a_large_log_is_read(tmp_path: Path) -> None:

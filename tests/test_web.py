@@ -627,6 +627,18 @@ def test_logs_of_attempts_over_the_wire(world: World) -> None:
         assert client.get(f"/api/run/{world.run}/log", params=wrong).status_code == 404
 
 
+def test_no_log_shows_a_value_that_was_handed_to_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "s3cret-of-mine")
+    made = World(tmp_path / "hidden", MINITABLE, env=["KEY"])
+    try:
+        made.start("01", 1)
+        made.log("01", "I use s3cret-of-mine\n")
+        answer = known(site_of(made)).get(f"/api/run/{made.run}/log", params={"phase": "01"})
+        assert answer.text == "I use [KEY]\n"
+    finally:
+        made.close()
+
+
 def test_changes_that_cannot_be_told_are_so_in_words(world: World) -> None:
     client = known(site_of(world))
     shared = client.get(f"/api/run/{world.run}/diff", params={"phase": "04"})

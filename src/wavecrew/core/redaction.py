@@ -41,6 +41,10 @@ class Redaction:
         return piece
 
 
+NOTHING_HIDDEN: Final = Redaction()
+"""For texts of which no variable is known."""
+
+
 def _may_be_secret(value: str) -> bool:
     address = value.startswith(("http://", "https://")) and "@" not in value and "?" not in value
     return len(value) >= _SHORTEST and not value.startswith("/") and not address

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 
 from wavecrew.core.attempts import LOG_NAME, attempt_folder, read_progress, read_result
 from wavecrew.core.liveness import is_locked
+from wavecrew.core.redaction import NOTHING_HIDDEN, Redaction
 from wavecrew.errors import StoreError
 from wavecrew.views.board_lists import log_line
 from wavecrew.views.board_phase import AttemptTold, StepTold
@@ -36,8 +37,9 @@ class LogEnd:
     first. `fresh` counts up whenever the lines are other ones, and not only more.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hide: Redaction = NOTHING_HIDDEN) -> None:
         self.path = path
+        self._hide = hide
         self.lines: list[str] = []
         self.cut = False
         self.fresh = 0
@@ -81,14 +83,17 @@ class LogEnd:
             self._rest = b""
         if self._open and self.lines:
             self.lines.pop()
-        self.lines += [log_line(line.decode("utf-8", errors="replace")) for line in ended]
+        self.lines += map(self._line, ended)
         self._open = bool(self._rest)
         if self._open:
-            self.lines.append(log_line(self._rest.decode("utf-8", errors="replace")))
+            self.lines.append(self._line(self._rest))
         if len(self.lines) > LINES * 6 // 5:
             del self.lines[:-LINES]
             self.cut = True
             self.fresh += 1
+
+    def _line(self, line: bytes) -> str:
+        return log_line(self._hide.text(line.decode("utf-8", errors="replace")))
 
 
 def log_path(state_folder: Path, run: str, phase: str, attempt: int) -> Path:
@@ -96,7 +101,9 @@ def log_path(state_folder: Path, run: str, phase: str, attempt: int) -> Path:
     return attempt_folder(state_folder, run, phase, attempt) / LOG_NAME
 
 
-def attempt_told(state_folder: Path, run: str, phase: str, attempt: int) -> AttemptTold:
+def attempt_told(
+    state_folder: Path, run: str, phase: str, attempt: int, hide: Redaction = NOTHING_HIDDEN
+) -> AttemptTold:
     """What the folder of an attempt tells; empty where there is none."""
     folder = attempt_folder(state_folder, run, phase, attempt)
     job: Any = None
@@ -110,7 +117,7 @@ def attempt_told(state_folder: Path, run: str, phase: str, attempt: int) -> Atte
         if result is not None:
             over, failed = True, max(1, result.step) if result.cause else 0
     at = progress.step if progress is not None and not over and is_locked(folder / "lock") else 0
-    return AttemptTold(steps, at, failed, over, tuple(_beside(folder)))
+    return AttemptTold(steps, at, failed, over, tuple((title, hide.text(text)) for title, text in _beside(folder)))
 
 
 def _step(folder: Path, entry: dict[str, Any]) -> StepTold:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wavecrew.core.redaction import NOTHING_HIDDEN, Redaction
 from wavecrew.tui.attempt_files import LogEnd
 from wavecrew.views.board_lists import log_rows, nothing
 from wavecrew.views.board_parts import Line, plain
@@ -17,8 +18,8 @@ from wavecrew.views.board_parts import Line, plain
 class LogRows:
     """The rows of one log."""
 
-    def __init__(self, path: Path) -> None:
-        self.end = LogEnd(path)
+    def __init__(self, path: Path, hide: Redaction = NOTHING_HIDDEN) -> None:
+        self.end = LogEnd(path, hide)
         self.rows: list[Line] = []
         self._made: tuple[int, int, str] = (-1, 0, "")
         self._done = 0  # lines that are among the rows and will not change

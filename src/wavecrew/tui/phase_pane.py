@@ -112,7 +112,7 @@ class PhasePane(Vertical):
         if path is None:
             self.log_rows = None
         elif self.log_rows is None or self.log_rows.end.path != path:
-            self.log_rows = LogRows(path)
+            self.log_rows = LogRows(path, self.source.hide)
 
     # -- drawing
 
@@ -158,7 +158,7 @@ class PhasePane(Vertical):
         if self.tab is Tab.DIFF:
             return self._diff_lines(attempt, width)
         info = source.state.graph.nodes[row.id]
-        told = attempt_told(source.store.folder, source.run, row.id, attempt.number) if attempt else None
+        told = attempt_told(source.store.folder, source.run, row.id, attempt.number, source.hide) if attempt else None
         if self.tab is Tab.PROMPT:
             return prompt_lines(info, told, width)
         return check_lines(info, row, told, width)

@@ -7,6 +7,7 @@ What it does not know: screens, keys, and the coordinator: it reads what that ha
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final
 
 from wavecrew.api.history import open_run, progress_of, run_is_alive, signs_of
 from wavecrew.core.lock_registry import Picture
+from wavecrew.core.redaction import Redaction
 from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.core.store import Store
 from wavecrew.errors import WavecrewError
@@ -44,6 +46,7 @@ class RunSource:
         self.events: list[Event] = list(opened.events)
         self.state: ExecutionState = opened.state
         self.alive = opened.alive
+        self.hide = Redaction.for_run(opened.state.settings, os.environ)
         self.history = History(opened.events)
         self._plain = PlainView()
         self.event_lines: list[str] = self._plain.event(opened.events, self.state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp
 
 from wavecrew.api.history import open_run
 from wavecrew.api.work import work_of
+from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import RunRow, Store
 from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, StoreError, UsageError, WavecrewError
 from wavecrew.models.parallel_execution import PhaseInfo
@@ -259,7 +261,8 @@ async def _log(site: Site, request: Request) -> Response:
     except OSError:
         raise NotFoundError("this attempt has printed nothing yet, or its log was removed") from None
     told = {"x-log-begin": str(piece.begin), "x-log-end": str(piece.end), "x-log-anew": str(int(piece.anew))}
-    return PlainTextResponse(piece.text, headers=told)
+    hide = Redaction.for_run(opened.state.settings, os.environ)
+    return PlainTextResponse(hide.text(piece.text), headers=told)
 
 
 async def _diff(site: Site, request: Request) -> Response:
