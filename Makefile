@@ -4,8 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Tests that kill, fill, storm and attack; they take as long as all the others together.
-HARD := tests/chaos $(addprefix tests/e2e/test_e2e_,demo.py storm.py hostile_git.py ground.py quota.py edits_in_git.py results.py)
+# Tests that kill, fill, storm and attack, or start many programs; they take as long as all the others together.
+HARD := tests/chaos tests/test_acp_driver.py tests/test_web_process.py $(addprefix tests/e2e/test_e2e_, \
+  acp.py demo.py edits_in_git.py gate_proof.py ground.py hostile_git.py quota.py results.py storm.py tui.py)
 
 # The programs of `test-agents`: where they are, which are tried (all four by default), and which of the tests.
 export WAVECREW_AGENTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wavecrew/agent-programs
@@ -56,7 +57,7 @@ imports: $(STAMP) ## the floors of the house
 	$(BIN)/lint-imports
 
 cover: $(STAMP) ## the coverage that the founding modules must have, by the tests that start no run
-	$(BIN)/pytest -q -n 3 --dist worksteal --ignore=tests/e2e --ignore=tests/chaos --ignore=tests/agents --ignore=tests/web --cov --cov-report=
+	$(BIN)/pytest -q -n 3 --dist worksteal $(HARD:%=--ignore=%) --ignore=tests/e2e --ignore=tests/agents --ignore=tests/web --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100 \
 	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py,src/wavecrew/core/lock_registry.py'
 

@@ -31,7 +31,7 @@ from wavecrew.models.agent_programs import (
 )
 from wavecrew.models.agent_report import Known
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 """Seconds that a program has to tell its version."""
 _NEEDED: Final = ("program", "version_argv", "oldest", "capabilities", "environment")
 _VERSION: Final = re.compile(r"\d+\.\d+(?:\.\d+)*")

@@ -16,10 +16,10 @@ from wavecrew.errors import IllegalTransitionError
 from wavecrew.models import events as ev
 from wavecrew.models.accounts import Closure, turned_account, worked
 from wavecrew.models.events import Cause, Event, Outcome
-from wavecrew.models.experience import Done, Experience
+from wavecrew.models.experience import Experience
 from wavecrew.models.gates import Gate, GateStatus, answered, forgiven, turned
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
-from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver
+from wavecrew.models.phase_state import AgentInfo, AgentStatus, LockWait, Merge, PhaseState, Waiver, done_in
 from wavecrew.models.phase_status import TRANSITIONS, PhaseStatus
 from wavecrew.models.run_state import ExecutionState
 from wavecrew.models.usage import Spent
@@ -282,7 +282,7 @@ class _Fold:
             self.changes["result"] = event.commit
         if event.outcome is Outcome.SUCCEEDED:
             self.changes["accounts"] = worked(self.accounts, state.agent)
-            done = _done(self.graph.nodes[event.phase], state, event)
+            done = done_in(self.graph.nodes[event.phase], state, event)
             self.changes["experience"] = self._experience.with_more([done])
             self._set(event.phase, PhaseStatus.COMPLETED, event.at, **result)
             return
@@ -379,13 +379,6 @@ class _Fold:
                 self._set(dependent, PhaseStatus.QUEUED, at)
             elif self.open[dependent] > 0 and status is PhaseStatus.QUEUED:
                 self._set(dependent, PhaseStatus.NOT_STARTED, at)
-
-
-def _done(phase: PhaseInfo, state: PhaseState, event: ev.AttemptEnded) -> Done:
-    """How long the attempt took that did it; those that failed before tell nothing of the work."""
-    began = event.at if state.started_at is None else state.started_at
-    estimate = None if phase.estimated_time is None else phase.estimated_time * 3600
-    return Done(phase.id, state.agent, max(0.0, event.at - began - event.unattended), estimate)
 
 
 def _copied(found: Mapping[_K, _V]) -> dict[_K, _V]:

@@ -13,7 +13,9 @@ from typing import Any, Final, Self
 
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.agent_report import Usage
-from wavecrew.models.events import AgentReported, AttemptStarted, Cause, WriteAwaited, WriteJudged
+from wavecrew.models.events import AgentReported, AttemptEnded, AttemptStarted, Cause, WriteAwaited, WriteJudged
+from wavecrew.models.experience import Done
+from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.usage import Spent
 
@@ -192,3 +194,10 @@ class AgentInfo:
             raise InvalidValueError("an agent needs an id")
         object.__setattr__(self, "status", AgentStatus(self.status))
         object.__setattr__(self, "logs", tuple(self.logs))
+
+
+def done_in(phase: PhaseInfo, state: PhaseState, event: AttemptEnded) -> Done:
+    """How long the attempt took that did a phase; those that failed before tell nothing of the work."""
+    began = event.at if state.started_at is None else state.started_at
+    estimate = None if phase.estimated_time is None else phase.estimated_time * 3600
+    return Done(phase.id, state.agent, max(0.0, event.at - began - event.unattended), estimate)
