@@ -181,7 +181,7 @@ def test_an_agent_that_is_no_program_is_not_looked_for(machine: Machine) -> None
 
 def test_ours_are_programs() -> None:
     names = {name for name, one in load_agents().items() if program_of(one)}
-    assert names == {"claude", "codex", "gemini", "opencode"}
+    assert names == {"acp", "claude", "codex", "gemini", "opencode"}
 
 
 @pytest.mark.parametrize(
