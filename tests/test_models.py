@@ -47,7 +47,7 @@ from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import AgentStatus, LockWait, Merge, PhaseState, Waiver, evolve, replay
 from wavecrew.models.experience import Done
 from wavecrew.models.gates import Gate, GateStatus, behind, over, phase_gate, wave_gate
-from wavecrew.models.invocation import Invocation, JobStep, JobStepKind
+from wavecrew.models.invocation import INTERPRETERS, Invocation, JobStep, JobStepKind, script_step
 from wavecrew.models.parallel_execution import MAX_ID_LENGTH, Source, Step, StepKind
 from wavecrew.models.phase_status import TRANSITIONS
 from wavecrew.models.plan import digest_of
@@ -1416,3 +1416,26 @@ def test_what_was_claimed_on_the_way_is_known_until_the_next_attempt() -> None:
     assert again.phase_states["a"].claimed == ()
     with pytest.raises(IllegalTransitionError):
         evolve(state, dataclasses.replace(asked, attempt=2))
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# why\n\n  make all\nmake more\n", "run make all"),
+        ("", "run "),
+        ("# only words\n", "run "),
+        ("x" * 60, f"run {'x' * 60}"),
+        ("x" * 61, f"run {'x' * 59}…"),
+    ],
+)
+def test_a_script_is_called_by_its_first_command(text: str, title: str) -> None:
+    for language, argv in INTERPRETERS.items():
+        assert script_step(JobStepKind.RUN, language, text) == JobStep(JobStepKind.RUN, title, argv, text)
+    with pytest.raises(KeyError):
+        script_step(JobStepKind.RUN, "cobol", text)
+
+
+@pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "./a", "a/../b", "a\0"])
+def test_a_file_beside_the_work_stays_beside_it(name: str) -> None:
+    with pytest.raises(InvalidValueError, match="beside the work"):
+        Invocation((), files={name: ""})

@@ -487,3 +487,10 @@ def test_a_history_is_the_same_whether_it_is_read_at_once_or_bit_by_bit(events: 
 def test_a_small_plan_has_the_same_rows_at_the_end_however_it_is_folded() -> None:
     assert summarize(state_at(good_run(), 23), T0 + 23).rows == seen(good_run(), 23).rows
     assert len(MINITABLE) == 10
+
+
+def test_who_waits_for_the_machine_says_so_until_something_starts() -> None:
+    events = [*opening(phase("a"), phase("b")), start(0, "a"), ev.RoomAwaited(at=1)]
+
+    assert state_at(events, 1).waits_for_room
+    assert not state_at([*events, start(2, "b")], 2).waits_for_room

@@ -196,7 +196,7 @@ def test_a_pause_outlives_its_coordinator(box: Sandbox) -> None:
     running.send(signal.SIGINT)
     assert running.end().code == 130
     again = box.start_run()
-    wait_for(lambda: "paused by" in again.out, "the new coordinator to say why it starts nothing")
+    wait_for(lambda: "paused-by=" in again.out, "the new coordinator to say why it starts nothing")
     assert "c" not in box.ran()
     box.wavecrew("continue")
     assert again.end().code == 0
