@@ -59,12 +59,14 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """One that lets go of streams before it waits for connections, and takes signals without passing them on."""
+    """One that lets go of streams before it waits for connections, and takes signals without passing them on. `ready`
+    is called once a signal would end it in good order."""
 
-    def __init__(self, config: uvicorn.Config, site: Site, leash: int | None) -> None:
+    def __init__(self, config: uvicorn.Config, site: Site, leash: int | None, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._site = site
         self._leash = leash
+        self._ready = ready
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,6 +77,7 @@ class _Server(uvicorn.Server):
                 loop.add_signal_handler(number, self._end)
         if self._leash is not None:
             loop.add_reader(self._leash, self._tug)
+        self._ready()
         try:
             yield
         finally:
@@ -97,8 +100,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server_of(site: Site, *, leash: int | None = None) -> uvicorn.Server:
-    """The server of a site, not started. `leash` is a descriptor whose end of file ends it."""
+def server_of(site: Site, *, leash: int | None = None, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
+    """The server of a site, not started. `leash` is a descriptor whose end of file ends it; see `serve` for `ready`."""
     config = uvicorn.Config(
         application(site),
         log_config=None,
@@ -113,11 +116,11 @@ def server_of(site: Site, *, leash: int | None = None) -> uvicorn.Server:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
     )
-    return _Server(config, site, leash)
+    return _Server(config, site, leash, ready)
 
 
 def serve(site: Site, listener: socket.socket, *, ready: Callable[[], None], leash: int | None = None) -> None:
-    """Serve until it is told to end. `ready` is called once connections are taken."""
-    ready()  # the socket listens already: whoever comes now waits for a moment and is served
+    """Serve until it is told to end. `ready` is called once connections are taken: the socket listens already, so
+    whoever comes then waits for a moment and is served."""
     with listener:
-        asyncio.run(server_of(site, leash=leash).serve(sockets=[listener]))
+        asyncio.run(server_of(site, leash=leash, ready=ready).serve(sockets=[listener]))
