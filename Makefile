@@ -64,7 +64,7 @@ imports: $(STAMP) ## the floors of the house
 
 cover: $(STAMP) ## the coverage that the founding modules must have by the tests that are about them
 	$(BIN)/pytest -q -n 3 --dist worksteal $(ABOUT) --cov --cov-report=
-	$(BIN)/coverage report --fail-under=100 \
+	$(BIN)/coverage report --show-missing --skip-covered --fail-under=100 \
 	  --include='src/wavecrew/models/*,src/wavecrew/config/*,src/wavecrew/core/resource_manager.py,src/wavecrew/core/lock_registry.py'
 
 chaos: $(STAMP) ## the long form of the durability tests, about an hour; writes docs/fault-matrix.md

@@ -1,13 +1,17 @@
-"""What all tests share: no test may fail because a machine is slow, so examples have no deadline."""
+"""What all tests share: none may fail because a machine is slow, or by the examples that chance has drawn.
+
+So drawn examples have no deadline and are the same in each run. `--hypothesis-profile=explore` draws new ones.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("wavecrew", deadline=None)
+settings.register_profile("explore", deadline=None, derandomize=False, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("wavecrew", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("wavecrew")
 
 

@@ -204,6 +204,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"notify_headers": ["A=Bearer x"]},
         "notify_headers must be a list like Authorization=VARIABLE, not ['A=Bearer x']",
     ),
+    ({"budget": "0.0usd"}, "budget must be like 5usd, 200ktok or 2Mtok, or none, not '0.0usd'"),
     ({"author": "Ann"}, "author must be like Name <mail@host>, or none, not 'Ann'"),
     ({"author": "Ann <a b>"}, "author must be like Name <mail@host>, or none, not 'Ann <a b>'"),
     ({"author": "Ann\n<a@b>"}, "author must be like Name <mail@host>, or none, not 'Ann\\n<a@b>'"),
@@ -216,6 +217,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": "make all"}, "command must be a list of a program and its arguments, not 'make all'"),
     ({"command": ["make", 3]}, "command must be a list of a program and its arguments, not ['make', 3]"),
     ({"command": ["", "x"]}, "command must be a list of a program and its arguments, not ['', 'x']"),
+    ({"gate_commands": ["  "]}, "gate_commands must be a list of command lines, not ['  ']"),
     ({"command": ["x", "a\0"]}, "command must be a list of a program and its arguments, not ['x', 'a\\x00']"),
     (
         {"harmless_tools": ["*"]},
@@ -432,6 +434,12 @@ def test_every_setting_round_trips_through_environment_flag_document_and_toml(pa
     for loaded in by_text:
         assert getattr(loaded.config, name) == value
         assert {other for other, origin in loaded.origins.items() if origin.kind != OriginKind.DEFAULT} == {name}
+
+
+@pytest.mark.parametrize(("name", "value"), [("env", ("None",)), ("command", ("none",)), ("agent_env", ())])
+def test_a_list_of_the_word_for_nothing_is_told_apart_from_nothing(name: str, value: tuple[str, ...]) -> None:
+    told = settings()[name]
+    assert getattr(load(environ={told.variable: told.text(value)}).config, name) == value
 
 
 @given(_setting_and_value)

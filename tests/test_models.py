@@ -821,6 +821,12 @@ def test_a_refused_phase_has_failed_without_an_attempt() -> None:
     assert (found.status, found.attempts, found.cause, found.detail) == (S.FAILED, 0, Cause.START, "no such program")
 
 
+def test_a_phase_that_is_reset_while_what_it_needs_is_not_done_waits_for_it() -> None:
+    done = [CHAIN, attempt("a"), ended("a"), attempt("b"), ended("b")]
+    state = replay([*done, reset("a"), reset("b")])
+    assert (state.status_of("a"), state.status_of("b"), list(state.queued)) == (S.QUEUED, S.NOT_STARTED, ["a"])
+
+
 def test_a_reset_takes_readiness_back_from_dependents() -> None:
     state = replay([CHAIN, attempt("a"), ended("a"), ev.RunFinished(at=4.0), reset("a")])
     assert (statuses(state), list(state.queued), state.end_time) == ("QNN", ["a"], None)

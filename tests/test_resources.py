@@ -300,6 +300,17 @@ def test_an_owner_who_left_is_forgotten_and_may_leave_twice() -> None:
     assert list(index.in_the_way("b", everything)) == []
 
 
+def test_two_on_one_key_are_forgotten_one_by_one_and_what_lies_elsewhere_is_not_near() -> None:
+    index: ClaimIndex[str] = ClaimIndex()
+    for owner in ("a", "b"):
+        index.add(owner, [Claim(parse_resource("src/x.py"), exclusive=False)])
+    index.add("c", [Claim(parse_resource("docs/x.md"))])
+    wanted = [Claim(parse_resource("src/"))]
+    assert [owner for owner, _, _ in index.in_the_way("me", wanted)] == ["a", "b"]
+    index.discard("a")
+    assert [owner for owner, _, _ in index.in_the_way("me", wanted)] == ["b"]
+
+
 @pytest.mark.parametrize("wanted", ["src/", "src/*", "s*/**", "."])
 def test_those_who_stay_are_still_found_when_a_neighbour_leaves(wanted: str) -> None:
     index: ClaimIndex[str] = ClaimIndex()
