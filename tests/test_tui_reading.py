@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ from wavecrew.views.board_plan import alarm_words, chosen_rows, head_line, plan_
 from wavecrew.views.board_time import time_rows
 from wavecrew.views.report_waits import stretches
 from wavecrew.views.run_history import History
-from wavecrew.views.summary import Summary, summarize
+from wavecrew.views.summary import Standing, Summary, summarize
 from wavecrew.views.terminal_text import cells
 
 HALF = until(good_run(), 6.5)
@@ -234,8 +235,6 @@ def test_which_actions_fit() -> None:
 
 
 def test_an_imported_run_can_only_be_looked_at() -> None:
-    from dataclasses import replace
-
     summary = replace(summary_of(bad_run(), 16), imported="box")
     assert actions(summary, summary.by_id["05"]) == ()
     assert "imported from box" in alarm_words(summary)
@@ -328,6 +327,15 @@ def test_a_line_of_a_log_is_what_a_terminal_would_leave() -> None:
 def test_what_was_searched_for_is_marked() -> None:
     (line,) = log_rows("An Error, another error", 80, "error")
     assert [(piece.text, piece.style) for piece in line if piece.style] == [("Error", "mark"), ("error", "mark")]
+
+
+def test_every_standing_has_a_sign_and_is_counted_at_the_head() -> None:
+    row = summary_of(HALF).by_id["07"]
+    words = [board_parts.sign_of(replace(row, standing=standing)).word for standing in Standing]
+    assert len(set(words)) == len(words)
+    for standing in set(Standing) - {Standing.LEFT_OUT}:
+        counts = dict.fromkeys(Standing, 0) | {standing: 7}
+        assert "7" in plain_text(head_line(replace(summary_of(HALF, 1), counts=counts), 300)), standing
 
 
 def test_signs_have_a_stand_in() -> None:

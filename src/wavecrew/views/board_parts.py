@@ -42,6 +42,7 @@ _STANDINGS: Final = {
     Standing.RETRYING: Sign("↻", "retry", "wait"),
     Standing.READY: Sign("·", "ready", ""),
     Standing.TO_COME: Sign("·", "to come", "quiet"),
+    Standing.GONE: Sign("!", "gone", "bad"),
     Standing.FAILED: Sign("✗", "failed", "bad"),
     Standing.BLOCKED: Sign("✗", "blocked", "bad"),
     Standing.LEFT_OUT: Sign(" ", "left out", "quiet"),

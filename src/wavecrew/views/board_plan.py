@@ -23,7 +23,7 @@ _WITH_REASON: Final = 72
 _COUNTS: Final = (
     (Sign("✓", "done", "good"), tuple(DONE)),
     (Sign("▶", "at work", "busy"), AT_WORK),
-    (Sign("◷", "waiting", "wait"), (Standing.WAITING, Standing.HELD, Standing.RETRYING)),
+    (Sign("◷", "waiting", "wait"), (Standing.WAITING, Standing.HELD, Standing.RETRYING, Standing.GONE)),
     (Sign("·", "to come", "quiet"), (Standing.READY, Standing.TO_COME)),
     (Sign("✗", "failed", "bad"), (Standing.FAILED,)),
 )
