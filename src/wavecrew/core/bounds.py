@@ -44,11 +44,22 @@ class Bounds:
     """Patterns of names of tools that write no file."""
     environ: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What each agent sees of the variables that a configuration hands to it by name."""
+    tools: bool = False
+    """Whether agents get tools by which they tell and ask something at the gate beside their writes."""
 
     def is_gated(self, agent: str) -> bool:
         """Whether this agent asks before it writes, or may: of some it is seen only when they work."""
         able = getattr(getattr(self.agents.get(agent), "capabilities", None), "gate", "")
         return self.gate_seconds is not None and able in ("yes", "unknown")
+
+    @property
+    def has_door(self) -> bool:
+        """Whether any agent may come to the gate, for whatever reason."""
+        return self.gate_seconds is not None or self.tools
+
+    def is_heard(self, agent: str) -> bool:
+        """Whether the attempts of this agent may come to the gate: to ask before they write, or to say something."""
+        return self.tools or self.is_gated(agent)
 
     def is_limited(self, agent: str) -> bool:
         """Whether the kernel keeps this agent below a ceiling: it must be known what it needs beside its work."""

@@ -111,8 +111,8 @@ class Engine:
         )
         bounds = jobs.bounds
         self._gate = (
-            GateKeeping(bounds, registry, self._ledger, jobs.workspace, documents)
-            if bounds is not None and bounds.gate_seconds is not None
+            GateKeeping(bounds, registry, self._ledger, jobs.workspace, documents, jobs.redacted)
+            if bounds is not None and bounds.has_door
             else None
         )
         self._crew = Crew(
@@ -182,9 +182,9 @@ class Engine:
         return self.state
 
     async def _open_gate(self, epoch: int) -> None:
-        """Open the write gate if an agent of this run can ask before it writes; else nobody needs one."""
+        """Open the write gate if an agent of this run can ask before it writes, or tell us something there."""
         bounds, names = self._jobs.bounds, map(self._jobs.agents_for, self.state.graph.nodes.values())
-        asks = bounds is not None and any(bounds.is_gated(name) for able in names for name in able)
+        asks = bounds is not None and any(bounds.is_heard(name) for able in names for name in able)
         if self._gate is not None and asks:
             await self._gate.open(epoch)
 
@@ -252,9 +252,10 @@ class Engine:
                 reason = self._stop_reason or f"{self.state.forbidden[0]} was changed"
                 self._ledger.record(ev.RunStopped(at=self._clock(), reason=reason))
                 return
-            if decision.unattended:
-                reason = f"needs approval: {', '.join(self.state.needs_you)}"
-                self._ledger.record(ev.RunStopped(at=self._clock(), reason=reason))
+            if decision.unattended and self.state.running:  # all who are at work wait for an answer
+                self.stop(self.state.needs)
+            elif decision.unattended:
+                self._ledger.record(ev.RunStopped(at=self._clock(), reason=self.state.needs))
                 return
             if decision.spent and not self._crew.is_busy:
                 budget = self.state.budget_reached
@@ -276,7 +277,9 @@ class Engine:
             if self.state.budget_reached or self._policy.agent_for(self.state, name, now) is None:
                 self._locks.leave(name)  # who cannot start is in nobody's way
         room = not self.state.queued or self._has_room()
-        see = partial(decide, self.state, self._policy, now, elsewhere=self._locks.waiting, granted=self._locks.granted)
+        asking = self._gate.asking if self._gate is not None else frozenset()
+        see = partial(decide, self.state, self._policy, now, elsewhere=self._locks.waiting, asking=asking)
+        see = partial(see, granted=self._locks.granted)
         decision = see(room=room)
         if not (room or decision.start or self.state.waits_for_room) and see(room=True).start:
             self._ledger.stage(ev.RoomAwaited(at=now))

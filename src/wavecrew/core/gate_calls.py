@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +25,7 @@ from wavecrew.core.gate_locks import Asked, GateLocks, RingError
 from wavecrew.core.hook import HARMLESS, TRY_LATER
 from wavecrew.core.lock_registry import LockRegistry
 from wavecrew.core.lock_table import Obstacle, Owner
+from wavecrew.core.phase_messages import LOCK_REQUEST, paths_in, seconds_in
 from wavecrew.core.tool_calls import WRITERS, ToolWrites, tool_writes
 from wavecrew.core.workplace import Target, Workplace, fingerprint
 from wavecrew.errors import LockLostError
@@ -152,22 +153,28 @@ class GateCalls:
         what the store raises."""
         if call.tool in HARMLESS or (call.tool not in WRITERS and self._is_harmless(call.tool)):
             return
-        found = await self._in_thread(
-            lambda: tool_writes(call.tool, call.given, call.cwd, home=self._home, is_folder=_is_folder)
-        )
+        found, patience = await self._in_thread(lambda: self._writes(call)), self._wait_seconds
+        if call.tool == LOCK_REQUEST:
+            patience = seconds_in(call.given if isinstance(call.given, Mapping) else {})
         place = call.visitor.place
         call.unread = found.unread
         call.paths = tuple(dict.fromkeys(write.path for write in found.writes))
         _require_readable(call, found, strict=place.is_shared)
         targets = await self._in_thread(lambda: place.targets(found.writes))
         call.paths = tuple(str(target.resource) for target in targets)
-        await self._lock(call, targets)
+        await self._lock(call, targets, patience)
+
+    def _writes(self, call: Call) -> ToolWrites:
+        """What a call writes, or will write once it has been granted the locks that it asks for by themselves."""
+        if call.tool == LOCK_REQUEST:
+            return ToolWrites(paths_in(call.given, call.cwd))
+        return tool_writes(call.tool, call.given, call.cwd, home=self._home, is_folder=_is_folder)
 
     def _is_harmless(self, tool: str) -> bool:
         return any(fnmatchcase(tool, pattern) for pattern in self._harmless)
 
-    async def _lock(self, call: Call, targets: tuple[Target, ...]) -> None:
-        """See that the attempt holds all of this."""
+    async def _lock(self, call: Call, targets: tuple[Target, ...], patience: float) -> None:
+        """See that the attempt holds all of this; it is made to wait for that as many seconds."""
         owner, claims = call.visitor.owner, tuple(Claim(target.resource) for target in targets)
         if await self._in_thread(lambda: self._locks.holds(owner.name, claims)):
             return
@@ -181,7 +188,7 @@ class GateCalls:
                     " do the rest of your work, and say at the end what is missing."
                 ) from None
             if asked.obstacle is not None:
-                await self._wait(call, asked.ticket, asked.obstacle, bell, targets)
+                await self._wait(call, asked.ticket, asked.obstacle, bell, targets, patience)
             call.claimed = call.paths if asked.ticket else ()
 
     async def _ask(self, owner: Owner, claims: tuple[Claim, ...], bell: Bell) -> Asked:
@@ -195,14 +202,16 @@ class GateCalls:
                 await self._in_thread(lambda: self._locks.give_up(asked.ticket))
             raise
 
-    async def _wait(self, call: Call, ticket: int, obstacle: Obstacle, bell: Bell, targets: tuple[Target, ...]) -> None:
+    async def _wait(
+        self, call: Call, ticket: int, obstacle: Obstacle, bell: Bell, targets: tuple[Target, ...], patience: float
+    ) -> None:
         """Until what is asked for has been granted. Raises Refused when that takes too long, and when a file is no
         longer what the agent has read."""
         began, granted = time.monotonic(), False
         try:
             before = await self._in_thread(lambda: _fingerprints(targets))
             self._tell(call, ticket, obstacle)
-            granted = await self._until_granted(call, ticket, bell, began + self._wait_seconds)
+            granted = await self._until_granted(call, ticket, bell, began + patience)
         except LockLostError:
             raise Refused(f"somebody took the request for {obstacle.wanted} away. {TRY_LATER}") from None
         finally:

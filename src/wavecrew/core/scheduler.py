@@ -74,8 +74,8 @@ class LockWish:
 class Decision:
     """What should happen now. `wake_at` is when time alone would change the decision; `finished` means that nothing
     is at work and nothing can ever start. `ask` are gates that somebody must be asked to open; `unattended` means that
-    nothing is at work, only such a gate keeps all from starting, and nobody can open it; `spent` that nothing is
-    at work, and the budget keeps all from starting."""
+    nothing is at work but agents that wait for an answer, only that or such a gate keeps all from going on, and nobody
+    is there; `spent` that nothing is at work, and the budget keeps all from starting."""
 
     start: tuple[str, ...] = ()
     waiting: tuple[LockWish, ...] = ()
@@ -93,24 +93,27 @@ def decide(
     *,
     elsewhere: AbstractSet[str] = frozenset(),
     granted: AbstractSet[str] = frozenset(),
+    asking: AbstractSet[str] = frozenset(),
     room: bool = True,
 ) -> Decision:
     """The decision for this moment. The same arguments always give the same answer.
 
     `elsewhere` are ready phases that stand in the queue of the lock table because somebody outside this run is in
-    their way; they take no slot. Those of `granted` have their locks since, and get the next free slot. Without `room`
-    on the machine nothing starts beside what is at work; one phase may always be at work, or nothing would ever change.
+    their way; they take no slot. Those of `granted` have their locks since, and get the next free slot. The agents of
+    `asking` wait for the answer of a person. Without `room` on the machine nothing starts beside what is at work; one
+    phase may always be at work, or nothing would ever change.
     """
+    stuck = not policy.attended and bool(state.running) and state.running.keys() <= asking
     if policy.fail_fast and any(_failed(found) for found in state.phase_states.values()):
-        return Decision(finished=not state.running)
+        return Decision(finished=not state.running, unattended=stuck)
     free = policy.agent_limit - len(state.running)
     if not room:
         free = min(free, 0 if state.running else 1)
     ready = _startable(state)
     if not ready:
-        return Decision(finished=not state.running)
+        return Decision(finished=not state.running, unattended=stuck)
     if state.budget_reached:
-        return Decision(spent=not state.running)
+        return Decision(spent=not state.running, unattended=stuck)
     if state.paused_by:
         return Decision()
     gates = _Gates(state, policy, now)
@@ -132,8 +135,9 @@ def decide(
         else:
             waiting.append(LockWish(name, str(obstacle[1].resource), obstacle[0]))
         held.add(name, policy.claims[name])
-    idle = not (state.running or start or ask or elsewhere or granted) and gates.opens_at is None
-    unattended = idle and not policy.attended and bool(state.needs_you)
+    at_work = bool(state.running) and not stuck
+    idle = not (at_work or start or ask or elsewhere or granted) and gates.opens_at is None
+    unattended = idle and not policy.attended and bool(state.needs)
     return Decision(tuple(start), tuple(waiting), gates.opens_at, ask=ask, unattended=unattended)
 
 
@@ -179,6 +183,8 @@ class _Gates:
         if self._policy.gate == "phase" and not self._approved(phase_gate(name)):
             return False
         found = self._state.phase_states[name]
+        if found.asks and not self._policy.attended:
+            return False  # its agent would only ask once more
         moment = 0.0 if (found.ended_at or 0.0) > self._now else found.retry_at or 0.0
         wave = self._wave_opens(self._state.graph.wave_of[name])
         if wave is None:

@@ -1,4 +1,4 @@
-"""What people want of a run from another terminal: retry, skip, pause, continue, cancel, approve, reject, reopen.
+"""What people want of a run from another terminal: retry, skip, pause, cancel, approve, answer, and so on.
 
 What it does: keeps wishes in the store until the coordinator has answered them, and says which events a wish leads to.
 What it does not know: whether a coordinator is alive, and how agents are stopped.
@@ -37,6 +37,7 @@ class WishKind(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     REOPEN = "reopen"
+    ANSWER = "answer"
     LANDED = "landed"
     """No wish for something to happen, but to have it on record: a branch of the user was moved to the result."""
 
@@ -44,7 +45,8 @@ class WishKind(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """One wish. `hard` means: with all that depends on it (retry), or at once (pause). No phases means the run.
-    `gates` are approved or rejected, `accounts` opened; `branch` was moved to `commit`."""
+    `gates` are approved or rejected, `accounts` opened; `branch` was moved to `commit`. `text` is the answer to a
+    `question` of a phase, by its number; 0 is the one that is open."""
 
     kind: WishKind
     by: str
@@ -55,6 +57,8 @@ class Wish:
     branch: str = ""
     commit: str = ""
     accounts: tuple[str, ...] = ()
+    text: str = ""
+    question: int = 0
 
 
 def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ...]:  # noqa: C901 -- one flat table
@@ -81,6 +85,8 @@ def events_for(wish: Wish, state: ExecutionState, now: float) -> tuple[Event, ..
             return tuple(event for gate in wish.gates for event in reply(wish, gate, state, now))
         case WishKind.REOPEN:
             return tuple(_reopen(wish, account, state, now) for account in wish.accounts)
+        case WishKind.ANSWER:
+            return tuple(_answer(wish, name, state, now) for name in wish.phases)
         case WishKind.LANDED:
             return (ev.ResultLanded(at=now, by=wish.by, branch=wish.branch, commit=wish.commit),)
         case _:
@@ -144,6 +150,20 @@ def _reopen(wish: Wish, account: str, state: ExecutionState, now: float) -> Even
         fix = f"closed are: {', '.join(sorted(closed))}" if closed else "no account of this run is closed"
         raise UsageError(f"the account {account} is not closed", fix=fix)
     return ev.AccountReopened(at=now, account=account, by=wish.by, reason=wish.reason)
+
+
+def _answer(wish: Wish, name: str, state: ExecutionState, now: float) -> Event:
+    waiting = {one.number: one for one in state.phase_states[name].asks}
+    if not waiting:
+        raise UsageError(f"phase {name} asks nothing", fix="see what needs you with: wavecrew status")
+    if wish.question not in waiting and (wish.question or len(waiting) > 1):
+        what = (
+            f"no question {wish.question} that is open" if wish.question else f"{len(waiting)} questions that are open"
+        )
+        fix = f"say --question N; open are: {', '.join(map(str, waiting))}"
+        raise UsageError(f"phase {name} has {what}", fix=fix)
+    number = wish.question or next(iter(waiting))
+    return ev.QuestionAnswered(at=now, phase=name, question=number, by=wish.by, text=wish.text)
 
 
 # -- gates

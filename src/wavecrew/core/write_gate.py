@@ -12,20 +12,24 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from wavecrew.core.gate_calls import Call, Decision, GateCalls, Refused, Verdict, Visitor, Wait
 from wavecrew.core.gate_locks import GateLocks
 from wavecrew.core.gate_socket import GateSocket, pass_file, read_pass, write_pass
 from wavecrew.core.hook import MAX_BYTES, TRY_LATER
 from wavecrew.core.lock_registry import LockRegistry
+from wavecrew.core.phase_messages import ASK_HUMAN, PROGRESS
 from wavecrew.core.workplace import Workplace
 from wavecrew.errors import InvalidValueError, RunBusyError, WavecrewError
 
 DEFAULT_WAIT_SECONDS: Final = 300.0
 _ASK_SECONDS: Final = 10.0
+Desk: TypeAlias = Callable[[str, str, object, Callable[[], bool]], Awaitable[Mapping[str, Any]]]
+"""What answers an agent that tells or asks something else: it gets the name of the message, who asks, the arguments,
+and what tells whether that attempt is still under way. Raises Refused and InvalidValueError."""
 _OVER: Final = "this attempt is not, or no longer, part of the run. Stop: nothing that you write now counts."
 
 
@@ -36,7 +40,7 @@ class WriteGate:
     `folder` is that of the run; `wait_seconds` is how long an agent is made to wait; `harmless` are patterns of names
     of tools that write no file; `home` is what `~` means to agents. `on_decision` is told of each answer before it is
     given, and if it raises, the answer is a refusal. `on_wait` is told when somebody begins to wait, and when
-    somebody else is in the way.
+    somebody else is in the way. `desk` answers what is no tool call.
     """
 
     def __init__(
@@ -49,8 +53,10 @@ class WriteGate:
         home: str = "",
         on_decision: Callable[[Decision], None] = lambda decision: None,
         on_wait: Callable[[Wait], None] = lambda wait: None,
+        desk: Desk | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._desk = desk
         self._registry = registry
         self._folder = folder
         self._locks = GateLocks(registry, folder.name)
@@ -136,10 +142,12 @@ class WriteGate:
         finally:
             writer.close()
 
-    async def _answer(self, message: bytes) -> dict[str, str]:
+    async def _answer(self, message: bytes) -> dict[str, Any]:
         try:
             call = self._known(message)
-        except Refused as refused:
+            if self._desk is not None and call.tool in (PROGRESS, ASK_HUMAN):
+                return await self._said(call, self._desk)
+        except (Refused, InvalidValueError) as refused:
             return {"verdict": Verdict.REFUSED, "reason": str(refused)}
         try:
             decision = await self._decide(call)
@@ -153,6 +161,11 @@ class WriteGate:
             asyncio.get_running_loop().call_exception_handler(told)
             decision = call.decision(Verdict.REFUSED, f"wavecrew failed ({type(error).__name__}). {TRY_LATER}")
         return {"verdict": decision.verdict, "reason": decision.reason}
+
+    async def _said(self, call: Call, desk: Desk) -> dict[str, Any]:
+        owner = call.visitor.owner.name
+        told = await desk(call.tool, owner, call.given, lambda: self._visitors.get(owner) is call.visitor)
+        return {"verdict": Verdict.ALLOWED, "reason": "", **told}
 
     async def _decide(self, call: Call) -> Decision:
         try:

@@ -1,4 +1,4 @@
-"""The facts about agents at work: what they told and used, how they asked before a write, and their accounts.
+"""The facts about agents at work: what they told, asked and used, how they asked before a write, and their accounts.
 
 What it does: defines these events; `events` names them with all others.
 What it does not know: what they do to a state, and everything that `events` does not know either.
@@ -40,6 +40,38 @@ class AgentSilence:
     attempt: int
     since: float | None
     words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressTold:
+    """An agent said in a few words how far it is. Only the latest words count."""
+
+    at: float
+    phase: str
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAsked:
+    """An agent asks a person something. `question` counts the questions of its phase, from 1."""
+
+    at: float
+    phase: str
+    attempt: int
+    question: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionAnswered:
+    """Somebody has answered a question of an agent, which may be at work still, or be started again."""
+
+    at: float
+    phase: str
+    question: int
+    by: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ from wavecrew.models.agent_events import AccountReopened as AccountReopened
 from wavecrew.models.agent_events import AgentReported as AgentReported
 from wavecrew.models.agent_events import AgentSilence as AgentSilence
 from wavecrew.models.agent_events import BudgetReached as BudgetReached
+from wavecrew.models.agent_events import ProgressTold as ProgressTold
+from wavecrew.models.agent_events import QuestionAnswered as QuestionAnswered
+from wavecrew.models.agent_events import QuestionAsked as QuestionAsked
 from wavecrew.models.agent_events import WriteAwaited as WriteAwaited
 from wavecrew.models.agent_events import WriteJudged as WriteJudged
 from wavecrew.models.experience import Done
@@ -163,6 +166,8 @@ class MergeProposed:
     attempt: int
     onto: str
     commit: str
+    beside: str = ""
+    """The phase beside whose attempt this and the work of others are checked as one tree; empty when it goes alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +348,9 @@ Event: TypeAlias = (
     | RunContinued
     | AgentReported
     | AgentSilence
+    | ProgressTold
+    | QuestionAsked
+    | QuestionAnswered
     | WriteAwaited
     | WriteJudged
     | AccountClosed

@@ -112,6 +112,10 @@ class _Fold:
                 self._start_attempt(event)
             case ev.WriteAwaited(phase=phase) | ev.WriteJudged(phase=phase):
                 self.phases[phase] = self._require_attempt(event, phase, event.attempt).asked(event)
+            case ev.ProgressTold(phase=phase) | ev.QuestionAsked(phase=phase):
+                self.phases[phase] = self._require_attempt(event, phase, event.attempt).said(event)
+            case ev.QuestionAnswered(phase=phase):
+                self.phases[phase] = self._known(phase).answered(event)
             case ev.AttemptAdopted(phase=phase, attempt=attempt):
                 self._require_attempt(event, phase, attempt)
             case ev.AttemptCancelled(phase=phase, by=by):
@@ -246,7 +250,7 @@ class _Fold:
             case ev.WorkSealed():
                 changes: dict[str, Any] = {"sealed": event.commit, "changed": event.changed}
             case ev.MergeProposed():
-                changes = {"merge": Merge(event.onto, event.commit)}
+                changes = {"merge": Merge(event.onto, event.commit, event.beside)}
             case _:
                 changes = {"merge": None}
         if not (state.sealed or isinstance(event, ev.WorkSealed)):

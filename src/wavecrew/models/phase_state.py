@@ -13,13 +13,26 @@ from typing import Any, Final, Self
 
 from wavecrew.errors import InvalidValueError
 from wavecrew.models.agent_report import Usage
-from wavecrew.models.events import AgentReported, AttemptEnded, AttemptStarted, Cause, WriteAwaited, WriteJudged
+from wavecrew.models.events import (
+    AgentReported,
+    AttemptEnded,
+    AttemptStarted,
+    Cause,
+    ProgressTold,
+    QuestionAnswered,
+    QuestionAsked,
+    WriteAwaited,
+    WriteJudged,
+)
 from wavecrew.models.experience import Done
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.questions import Question, answered, asked
 from wavecrew.models.usage import Spent
 
 NOTHING_USED: Final = Usage(0, 0, 0)
+_STILL_ASKS: Final = frozenset({Cause.STOPPED, Cause.QUOTA, Cause.LOST})
+"""How an attempt was broken off whose questions stand: the next one will need the answer, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +55,18 @@ class LockWait:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Sealed work that is on its way into the result: `commit` is what it would become, put together with `onto`."""
+    """Sealed work that is on its way into the result: `commit` is what it would become, put together with `onto`.
+    `beside` is the phase beside whose attempt it was checked together with that of others."""
 
     onto: str
     commit: str
+    beside: str = ""
 
 
 _AFRESH: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("silent_since", "merge", "ended_at", "retry_at", "lock_wait")),
     **dict.fromkeys(("changed", "claimed", "undeclared", "write_waits"), ()),
-    **dict.fromkeys(("sealed", "cancelled_by", "last_words"), ""),
+    **dict.fromkeys(("sealed", "cancelled_by", "last_words", "told"), ""),
     "unattended": 0.0,
 }
 """What an attempt that starts leaves behind of the one before."""
@@ -119,6 +134,10 @@ class PhaseState:
     """Since when nothing was heard of its agent."""
     last_words: str = ""
     """What a silent agent said last."""
+    told: str = ""
+    """What its agent last said of how far it is."""
+    questions: tuple[Question, ...] = ()
+    """What its agents have asked people, with the answers."""
     cancelled_by: str = ""
     """Who wants the open attempt to end for good."""
     lock_wait: LockWait | None = None
@@ -166,6 +185,25 @@ class PhaseState:
             spent=self.spent.plus(event.input_tokens, event.output_tokens, event.cost_usd),
             reported=event.attempt,
         )
+
+    def said(self, event: ProgressTold | QuestionAsked) -> Self:
+        """With what its agent said of its progress, or asked."""
+        if isinstance(event, ProgressTold):
+            return replace(self, told=event.text)
+        return replace(self, questions=asked(self.questions, event))
+
+    def answered(self, event: QuestionAnswered) -> Self:
+        """With the answer to a question."""
+        return replace(self, questions=answered(self.questions, event))
+
+    @property
+    def asks(self) -> tuple[Question, ...]:
+        """The questions that a person has to answer: those of the attempt at work, or of one that was broken off."""
+        if self.status is PhaseStatus.IN_PROGRESS:
+            waits = not (self.sealed or self.cancelled_by)
+        else:
+            waits = self.status is PhaseStatus.QUEUED and self.waiver is None and self.cause in _STILL_ASKS
+        return tuple(one for one in self.questions if one.is_open and one.attempt == self.attempts) if waits else ()
 
     @property
     def satisfied(self) -> bool:

@@ -19,6 +19,7 @@ from wavecrew.models.gates import NEEDS_APPROVAL, Gate, GateStatus, behind, over
 from wavecrew.models.parallel_execution import DependencyGraph, ExecutionWave
 from wavecrew.models.phase_state import AgentInfo, AgentStatus, PhaseState
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.questions import NEEDS_ANSWER, Question
 from wavecrew.models.usage import BUDGET_SPENT, Spent
 
 
@@ -133,9 +134,23 @@ class ExecutionState:
         )
 
     @property
+    def asks(self) -> tuple[tuple[str, Question], ...]:
+        """The questions of agents that wait for a person, each with its phase."""
+        names = (*self.running, *self.queued)
+        return tuple((name, one) for name in names for one in self.phase_states[name].asks)
+
+    @property
+    def needs(self) -> str:
+        """For what a person is needed, as the reason of a run that is left for that; empty if for nothing."""
+        gates, asking = self.needs_you, dict.fromkeys(name for name, _ in self.asks)
+        approval = f"{NEEDS_APPROVAL}: {', '.join(gates)}" if gates else ""
+        answer = f"{NEEDS_ANSWER}: {', '.join(f'phase {name}' for name in asking)}" if asking else ""
+        return "; ".join(filter(None, (approval, answer)))
+
+    @property
     def left_for_approval(self) -> bool:
-        """Whether the coordinator left because a gate waits for a person, and it still does."""
-        return self.stop_reason.startswith(NEEDS_APPROVAL) and bool(self.needs_you)
+        """Whether the coordinator left because a gate or a question waits for a person, and it still does."""
+        return self.stop_reason.startswith((NEEDS_APPROVAL, NEEDS_ANSWER)) and bool(self.needs)
 
     @property
     def left_for_budget(self) -> bool:
