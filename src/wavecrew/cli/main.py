@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
+from wavecrew.cli.completion_scripts import VARIABLE
 from wavecrew.cli.globals import Globals, echo, show, with_globals
 from wavecrew.cli.help_layout import lay_out, list_all
 from wavecrew.errors import ExitCode, PlanError, PreflightError, WavecrewError
@@ -52,6 +53,7 @@ _COMMANDS = {
     "config": ("setup", "Show, check and describe the configuration."),
     "doctor": ("setup", "Check that this machine has what a run needs."),
     "notify": ("notice", "Show where news of a run go, and try it."),
+    "completion": ("completion", "Print what makes a shell complete commands, phases, runs and locks."),
     "demo": ("demo", "Build a small real project in parallel and prove the result."),
 }
 """Each command with the module of this package that holds it, so that `--help` loads none of them."""
@@ -75,12 +77,16 @@ class _Commands(click.Group):
     def list_commands(self, _: click.Context) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
         module = import_module(f"wavecrew.cli.{_COMMANDS[name][0]}_commands")
         command: click.Command = getattr(module, f"{name}_" if iskeyword(name) else name)
         lay_out(command)
+        if context.resilient_parsing:  # a shell wants to know what could stand on its line
+            from wavecrew.cli.completion_table import equip
+
+            equip(command, (name,))
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
@@ -92,12 +98,21 @@ class _Commands(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}")
         return super().resolve_command(context, args)
 
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[Any]:
+        """The commands without loading any of them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=told) for name, (_, told) in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return found or click.Command.shell_complete(self, context, incomplete)
+
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         list_all(_COMMANDS, formatter)
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
+    if wanted and not context.resilient_parsing:
         from wavecrew import __version__
 
         echo(f"wavecrew {__version__}")
@@ -127,6 +142,10 @@ def cli(context: click.Context) -> None:
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     _fill_standard_streams()
+    if VARIABLE in os.environ:
+        from wavecrew.cli.completion_shells import answer
+
+        sys.exit(answer(cli))
     sys.exit(_run())
 
 
