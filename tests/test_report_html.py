@@ -35,6 +35,7 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._end_of_cells(tag in ("td", "th", "tr"), tag == "tr")
         self.elements.append((tag, tuple(attrs)))
         if tag not in _VOID:
             self.open.append(tag)
@@ -42,7 +43,15 @@ class _Page(HTMLParser):
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, tuple(attrs)))
 
+    def _end_of_cells(self, cell: bool, row: bool) -> None:
+        """Cells and rows end where the next one begins, or the part of the table that they are in ends."""
+        if cell and self.open[-1] in ("td", "th"):
+            self.open.pop()
+        if row and self.open[-1] == "tr":
+            self.open.pop()
+
     def handle_endtag(self, tag: str) -> None:
+        self._end_of_cells(tag in ("tr", "tbody"), tag == "tbody")
         if not self.open or self.open.pop() != tag:
             self.odd.append(f"</{tag}>")
 
@@ -205,8 +214,8 @@ def test_phases_that_are_out_of_date_are_told() -> None:
 def test_time_is_drawn_with_waits_for_locks_and_for_people() -> None:
     html = html_of(report(big_run(60)))
     for kind in ("chain", "other", "vain", "lock", "people"):
-        assert f'class="f-{kind}" x=' in html, kind
-    for place, wide in re.findall(r'<rect class="f-\w+" x="([\d.]+)%" width="([\d.]+)%"', html):
+        assert f"class=f-{kind} x=" in html, kind
+    for place, wide in re.findall(r"<rect class=f-\w+ x=([\d.]+)% width=([\d.]+)%", html):
         assert 0 <= float(place) <= 100.0
         assert float(place) + float(wide) <= 100.6
 
@@ -227,7 +236,7 @@ def test_light_and_dark_know_the_same_colours_and_all_that_are_used() -> None:
     light, dark = (_colours(part) for part in (LIGHT, DARK))
     assert light.keys() == dark.keys()
     used = set(re.findall(r"var\(--(\w+)\)", html_of(report(bad_run()))))
-    assert used <= light.keys() | {"now"}
+    assert used <= light.keys() | {"now", "line", "thick"}
 
 
 def _colours(text: str) -> dict[str, str]:

@@ -3,20 +3,22 @@
 What it does: draws waves as columns, phases as boxes and dependencies as curves; makes the critical path and
 conflicts stand out by weight, shape and colour together; shows states of a run if it is given some. The same plan
 always gives the same bytes.
-What it does not know: how places are found (`plan_layout` does), and how the file gets to its reader.
+What it does not know: how places and lines are found (`plan_layout` and `plan_lines` do), and how the file gets to its
+reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Final
 
 from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.plan import Plan
 from wavecrew.models.schedule import Analysis
-from wavecrew.views.plan_layout import Edge, Layout, lay_out, needed_edges
+from wavecrew.views.plan_layout import lay_out
+from wavecrew.views.plan_lines import Lines
 from wavecrew.views.svg_parts import (
     DIAMOND,
     EXCLAMATION,
@@ -34,53 +36,53 @@ from wavecrew.views.words import counted, duration
 
 _SCOPE: Final = "wavecrew-plan"
 _EDGE_OF_PAGE: Final = 40.0
-_TOP: Final = 108.0  # title, summary and the names of the waves
 _BAND: Final = 14.0  # by how much a band is wider than its boxes
 _BOX_WIDTH: Final = (124.0, 196.0)
 _BOX_HEIGHT: Final = 48.0
-_STATE_HEIGHT: Final = 22.0
+STATE_HEIGHT: Final = 22.0
+"""How much higher a box is that shows where its phase stands."""
 _LEAST_WIDTH: Final = 460.0
-_LINKS: Final = 200
 _LINE: Final = 16.0
 _NAME: Final = 13 * 1.1  # bold letters of 13 are about as wide
 
 
-def plan_svg(plan: Plan, analysis: Analysis, *, statuses: Mapping[str, PhaseStatus] | None = None) -> str:
-    """The whole file. With `statuses` each box also shows where its phase stands."""
-    return "\n".join(_Drawing(plan, analysis, statuses).parts()) + "\n"
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a picture shows beside the plan: where each phase stands (`statuses`; None for a plan alone), in which
+    `words` (by phase; without them those of the status), and what its heavy line is called."""
+
+    statuses: Mapping[str, PhaseStatus] | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+    chain: str = "critical path"
 
 
-class _Drawing:
-    def __init__(self, plan: Plan, analysis: Analysis, statuses: Mapping[str, PhaseStatus] | None) -> None:
+def plan_svg(
+    plan: Plan, analysis: Analysis, *, statuses: Mapping[str, PhaseStatus] | None = None, shown: Shown | None = None
+) -> str:
+    """The whole file. With `statuses` each box also shows where its phase stands; `shown` can say more of that."""
+    return "\n".join(Drawing(plan, analysis, shown or Shown(statuses)).parts()) + "\n"
+
+
+class Drawing(Lines):
+    """A picture in parts, so that a page can put the same boxes and lines down in its own way."""
+
+    top = 108.0
+    """Room for the title, the summary and the names of the waves."""
+
+    def __init__(self, plan: Plan, analysis: Analysis, shown: Shown) -> None:
+        super().__init__(analysis)
         self.plan = plan
-        self.analysis = analysis
-        self.statuses = statuses
-        self.graph = analysis.graph
-        self.key_edges = frozenset(pairwise(analysis.critical_path))
-        self.contested = {name for conflict in analysis.conflicts for name in conflict.phases}
-        self.rest = tuple(name for name in self.graph.nodes if name not in analysis.wave_of)
-        self.edges = needed_edges(self.graph, self.key_edges)
-        self.implied = sum(len(self.graph.dependencies(name)) for name in analysis.wave_of) - len(self.edges)
-        self.edges += [
-            (other, name) for name in self.rest for other in self.graph.dependencies(name) if other in analysis.wave_of
-        ]
-        self.rivals = self._rivals()
-        self.links = list(dict.fromkeys(pair for names in self.rivals for pair in pairwise(names)))[:_LINKS]
+        self.shown = shown
+        self.statuses = shown.statuses
         self.box_width = self._box_width()
         self.names = {phase.id: self._name_lines(phase) for phase in self.graph.nodes.values()}
         self.upper = _BOX_HEIGHT + _LINE * (max(map(len, self.names.values()), default=1) - 1)
-        box = self.box_width, self.upper + (_STATE_HEIGHT if statuses is not None else 0.0)
-        self.layout: Layout = lay_out([wave.phases for wave in analysis.waves], self.rest, self.edges, self.links, box)
+        box = self.box_width, self.upper + (STATE_HEIGHT if self.statuses is not None else 0.0)
+        self.layout = lay_out([wave.phases for wave in analysis.waves], self.rest, self.edges, self.links, box)
         self.legend_rows = self._legend_rows()
+        self.mark = f"wc-{plan.digest}"
         self.width = max(self.layout.width + 2 * _EDGE_OF_PAGE, _LEAST_WIDTH)
-        self.height = _TOP + self.layout.height + 46 + 22 * len(self.legend_rows)
-
-    def _rivals(self) -> list[list[str]]:
-        """For each contested resource its phases by wave; neighbours in these rows are linked."""
-        wanted: dict[str, dict[str, None]] = {}
-        for conflict in self.analysis.conflicts:
-            wanted.setdefault(conflict.resource, {}).update(dict.fromkeys(conflict.phases))
-        return [sorted(names, key=lambda name: self.analysis.wave_of[name]) for names in wanted.values()]
+        self.height = self.top + self.layout.height + 46 + 22 * len(self.legend_rows)
 
     def _box_width(self) -> float:
         widths = [max(text_width(phase.name, _NAME), 50) + 54 for phase in self.graph.nodes.values()]
@@ -95,9 +97,24 @@ class _Drawing:
         return in_lines(phase.name, _NAME, self.box_width - 26 - self._marks(phase), 2)
 
     def parts(self) -> Iterator[str]:
+        """Everything, in the order of drawing."""
+        yield from self.opening()
+        yield f'<g transform="translate({number(_EDGE_OF_PAGE)} {number(self.top)})">'
+        yield from self.bands()
+        yield from self.lines()
+        for phase in self.graph.nodes.values():
+            yield from self.box(phase)
+        yield from self.conflicts()
+        yield from self.rings()
+        yield "</g>"
+        yield from self.legend()
+        yield "</svg>"
+
+    def opening(self) -> Iterator[str]:
+        """All that comes before the first wave."""
         size = f"{number(self.width)} {number(self.height)}"
         wide, high = number(self.width), number(self.height)
-        mark = f"wc-{self.plan.digest}"
+        mark = self.mark
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="{_SCOPE}" role="img" viewBox="0 0 {size}" width="{wide}" '
             f'height="{high}" aria-labelledby="{mark}-title {mark}-desc">'
@@ -109,16 +126,6 @@ class _Drawing:
         yield f'<clipPath id="{mark}-clip"><rect {room} rx="8"/></clipPath>'
         yield f'<rect class="ground" width="{wide}" height="{high}"/>'
         yield from self.head()
-        yield f'<g transform="translate({number(_EDGE_OF_PAGE)} {number(_TOP)})">'
-        yield from self.bands()
-        yield from self.lines()
-        for phase in self.graph.nodes.values():
-            yield from self.box(phase, f"{mark}-clip")
-        yield from self.conflicts()
-        yield from self.rings()
-        yield "</g>"
-        yield from self.legend()
-        yield "</svg>"
 
     # -- words
 
@@ -137,9 +144,11 @@ class _Drawing:
         """The picture in words, for those who cannot see it."""
         waves = [f"Wave {wave.wave_number}: {', '.join(wave.phases[:20])}." for wave in self.analysis.waves[:20]]
         path = ", ".join(self.analysis.critical_path[:40])
-        return " ".join([f"{self.summary()}.", *waves, *([f"Critical path: {path}."] if path else [])])
+        chain = self.shown.chain.capitalize()
+        return " ".join([f"{self.summary()}.", *waves, *([f"{chain}: {path}."] if path else [])])
 
     def head(self) -> Iterator[str]:
+        """The name and the facts."""
         room = self.width - 2 * _EDGE_OF_PAGE
         x = number(_EDGE_OF_PAGE - _BAND)
         yield f'<text class="title" x="{x}" y="38">{safe(cut(self.plan.name, 18, room))}</text>'
@@ -166,82 +175,80 @@ class _Drawing:
 
     def lines(self) -> Iterator[str]:
         """Dependencies; those of the critical path last, so that they lie on top."""
-        tips: dict[str, bool] = {}
-        for edge in sorted(self.edges, key=lambda edge: edge in self.key_edges):
-            key = edge in self.key_edges
-            tips[edge[1]] = key or tips.get(edge[1], False)
-            start, end = self._port(edge[0], right=True), self._port(edge[1], right=False)
-            kind = "edge key" if key else "edge"
-            ends = f'data-from="{safe(edge[0])}" data-to="{safe(edge[1])}"'
-            yield f'<path class="{kind}" {ends} d="{self._curve(edge, start, (end[0] - 7, end[1]))}"/>'
-        for name, key in tips.items():
-            x, y = self._port(name, right=False)
-            half = 5.5 if key else 4.2
-            d = f"M{number(x - 9)} {number(y - half)}L{number(x)} {number(y)}L{number(x - 9)} {number(y + half)}z"
-            yield f'<path class="{"tip key" if key else "tip"}" d="{d}"/>'
-
-    def _port(self, name: str, *, right: bool, shift: float = 0.0) -> tuple[float, float]:
-        x, y = self.layout.boxes[name]
-        return x + (self.layout.box_width if right else 0.0), y + shift
-
-    def _curve(self, edge: Edge, start: tuple[float, float], end: tuple[float, float]) -> str:
-        x, y = start
-        d = f"M{number(x)} {number(y)}"
-        for first, last, level in (*self.layout.lanes[edge], (end[0], end[0], end[1])):
-            if abs(level - y) < 0.05:
-                d += f"H{number(last)}"
-            else:
-                middle = number((x + first) / 2)
-                d += f"C{middle} {number(y)} {middle} {number(level)} {number(first)} {number(level)}"
-                d += f"H{number(last)}" if last != first else ""
-            x, y = last, level
-        return d
+        for edge, kind, d in self.curves():
+            yield f'<path class="{kind}" data-from="{safe(edge[0])}" data-to="{safe(edge[1])}" d="{d}"/>'
+        yield from (f'<path class="{kind}" d="{d}"/>' for kind, d in self.tips())
 
     # -- boxes
 
-    def box(self, phase: PhaseInfo, clip: str) -> Iterator[str]:
+    def status(self, name: str) -> PhaseStatus | None:
+        """Where a phase stands, if that is to be shown."""
+        return self.statuses.get(name, PhaseStatus.NOT_STARTED) if self.statuses is not None else None
+
+    def kinds(self, phase: PhaseInfo) -> list[str]:
+        """What a box is besides a box."""
+        critical, status = self.analysis.is_critical(phase.id), self.status(phase.id)
+        held = ["held"] if phase.id in self.rest else []
+        return [*(["critical"] if critical else []), *held, *([status.value] if status else [])]
+
+    def box(self, phase: PhaseInfo) -> Iterator[str]:
         """One phase, with all that did not fit as a title."""
         x, y = self.layout.boxes[phase.id]
         wide, high = self.layout.box_width, self.layout.box_height
-        critical = self.analysis.is_critical(phase.id)
-        status = self.statuses.get(phase.id, PhaseStatus.NOT_STARTED) if self.statuses is not None else None
-        kinds = ["phase", *(["critical"] if critical else []), *(["held"] if phase.id in self.rest else [])]
-        kinds += [status.value] if status else []
+        status = self.status(phase.id)
         state = f' data-status="{status.value}"' if status else ""
         yield (
-            f'<g class="{" ".join(kinds)}" data-phase="{safe(phase.id)}"{state} '
+            f'<g class="{" ".join(["phase", *self.kinds(phase)])}" data-phase="{safe(phase.id)}"{state} '
             f'transform="translate({number(x)} {number(y - high / 2)})">'
         )
         yield f"<title>{safe(self._title(phase))}</title>"
         yield f'<rect class="box" width="{number(wide)}" height="{number(high)}" rx="8"/>'
-        yield f'<g clip-path="url(#{clip})">'
+        yield f'<g clip-path="url(#{self.mark}-clip)">'
         yield from self._inside(phase, status)
         yield "</g></g>"
 
     def _inside(self, phase: PhaseInfo, status: PhaseStatus | None) -> Iterator[str]:
-        lines = self.names[phase.id]
-        shift = (self.upper - _BOX_HEIGHT - _LINE * (len(lines) - 1)) / 2  # a short name stands in the middle
-        right = self.box_width - 10
-        if self.analysis.is_critical(phase.id):
-            yield sign(DIAMOND, right - 11, 9 + shift, "diamond")
-            right -= 17
-        if phase.id in self.contested:
-            yield sign(EXCLAMATION, right - 11, 7 + shift, "clash", 1.3)
-        for place, line in enumerate(lines):
-            yield f'<text class="name" x="12" y="{number(20 + shift + _LINE * place)}">{safe(line)}</text>'
-        time = duration(phase.estimated_time, unknown="")
-        low = number(self.upper - 11 - shift)
-        if phase.name != phase.id:
-            room = self.box_width - 30 - text_width(time, 11.5)
-            yield f'<text class="small" x="12" y="{low}">{safe(cut(phase.id, 11.5, room))}</text>'
-        if time:
-            yield f'<text class="small" x="{number(self.box_width - 12)}" y="{low}" text-anchor="end">{time}</text>'
+        yield from (sign(shape, x, y, kind, scale) for shape, x, y, kind, scale in self.signs(phase))
+        for kind, x, y, words in self.texts(phase):
+            end = ' text-anchor="end"' if x > self.box_width / 2 else ""
+            yield f'<text class="{kind}" x="{number(x)}" y="{number(y)}"{end}>{safe(words)}</text>'
         if status:
             y = self.upper
-            high = number(_STATE_HEIGHT + 2)
+            high = number(STATE_HEIGHT + 2)
             yield f'<rect class="foot" y="{number(y - 2)}" width="{number(self.box_width)}" height="{high}"/>'
             yield sign(SIGNS[status], 12, y + 3, "state")
-            yield f'<text class="small state" x="30" y="{number(y + 13)}">{words_of(status)}</text>'
+            yield f'<text class="small state" x="30" y="{number(y + 13)}">{safe(self.state_words(phase.id))}</text>'
+
+    def _shift(self, phase: PhaseInfo) -> float:
+        """By how much a short name stands lower, in the middle."""
+        return (self.upper - _BOX_HEIGHT - _LINE * (len(self.names[phase.id]) - 1)) / 2
+
+    def signs(self, phase: PhaseInfo) -> Iterator[tuple[str, float, float, str, float]]:
+        """The signs in a box: shape, place, class and scale."""
+        right, shift = self.box_width - 21, self._shift(phase)
+        if self.analysis.is_critical(phase.id):
+            yield DIAMOND, right, 9 + shift, "diamond", 1.0
+            right -= 17
+        if phase.id in self.contested:
+            yield EXCLAMATION, right, 7 + shift, "clash", 1.3
+
+    def texts(self, phase: PhaseInfo) -> Iterator[tuple[str, float, float, str]]:
+        """The words in a box: class, place, text. What stands in its right half ends there."""
+        shift = self._shift(phase)
+        for place, line in enumerate(self.names[phase.id]):
+            yield "name", 12, 20 + shift + _LINE * place, line
+        time = duration(phase.estimated_time, unknown="")
+        low = self.upper - 11 - shift
+        if phase.name != phase.id:
+            room = self.box_width - 30 - text_width(time, 11.5)
+            yield "small", 12, low, cut(phase.id, 11.5, room)
+        if time:
+            yield "small", self.box_width - 12, low, time
+
+    def state_words(self, name: str) -> str:
+        """What stands at the foot of a box."""
+        status = self.status(name)
+        return self.shown.words.get(name) or (words_of(status) if status else "")
 
     def _title(self, phase: PhaseInfo) -> str:
         parts = [phase.id if phase.name == phase.id else f"{phase.id} {phase.name}"]
@@ -258,52 +265,11 @@ class _Drawing:
 
     def conflicts(self) -> Iterator[str]:
         """Dashed links with a sign in the middle."""
-        drawn = [self._link(link) for link in self.links if link in self.layout.lanes] + self._arcs()
+        drawn = self.clashes()
         yield from (f'<path class="link" d="{d}"/>' for d, _, _ in drawn)
         for _, x, y in drawn:
             yield f'<circle class="seal" cx="{number(x)}" cy="{number(y)}" r="7.5"/>'
             yield sign(EXCLAMATION, x - 6, y - 6, "clash")
-
-    def _link(self, link: Edge) -> tuple[str, float, float]:
-        quarter = self.layout.box_height / 4
-        start, end = self._port(link[0], right=True, shift=quarter), self._port(link[1], right=False, shift=quarter)
-        first = (*self.layout.lanes[link], (end[0], end[0], end[1]))[0]
-        return self._curve(link, start, end), (start[0] + first[0]) / 2, (start[1] + first[2]) / 2
-
-    def _arcs(self) -> list[tuple[str, float, float]]:
-        """Links between neighbours in one column, the longer ones farther out."""
-        pairs: dict[Edge, None] = {}
-        for names in self.rivals:
-            placed = sorted(names, key=lambda name: self.layout.boxes[name])
-            pairs.update(
-                (pair, None)
-                for pair in pairwise(placed)
-                if self.layout.boxes[pair[0]][0] == self.layout.boxes[pair[1]][0]
-            )
-        taken: list[tuple[float, int, float, float]] = []
-        arcs: list[tuple[str, float, float]] = []
-        for upper, lower in sorted(pairs, key=self._distance)[:_LINKS]:
-            quarter = self.layout.box_height / 4
-            (x, top), bottom = self._port(upper, right=False, shift=quarter), self.layout.boxes[lower][1] - quarter
-            busy = {level for at, level, a, b in taken if at == x and a < bottom and top < b}
-            level = next(level for level in range(len(busy) + 1) if level not in busy)
-            taken.append((x, level, top, bottom))
-            out = min(14.0 + 10.0 * level, 34.0)
-            arcs.append((self._arc(x, top, bottom, -out), x - out, (top + bottom) / 2))
-        return arcs
-
-    def _distance(self, pair: Edge) -> float:
-        return self.layout.boxes[pair[1]][1] - self.layout.boxes[pair[0]][1]
-
-    @staticmethod
-    def _arc(x: float, top: float, bottom: float, out: float) -> str:
-        """From one height to another at the side of a column; `out` is how far, to the left if negative."""
-        bend = min(10.0, abs(bottom - top) / 2) * (1 if bottom > top else -1)
-        side = number(x + out)
-        return (
-            f"M{number(x)} {number(top)}H{number(x + out * 0.4)}Q{side} {number(top)} {side} {number(top + bend)}"
-            f"V{number(bottom - bend)}Q{side} {number(bottom)} {number(x + out * 0.4)} {number(bottom)}H{number(x)}"
-        )
 
     def rings(self) -> Iterator[str]:
         """Dependencies among phases that wait for each other, at the right of their column."""
@@ -312,9 +278,9 @@ class _Drawing:
             for other in self.graph.dependencies(name):
                 if other in held and self.layout.boxes[other][0] == self.layout.boxes[name][0]:
                     quarter = self.layout.box_height / 4
-                    x, top = self._port(other, right=True, shift=quarter)
+                    x, top = self.port(other, right=True, shift=quarter)
                     bottom = self.layout.boxes[name][1] - quarter
-                    yield f'<path class="ring" d="{self._arc(x, top, bottom, min(16 + abs(bottom - top) / 12, 34))}"/>'
+                    yield f'<path class="ring" d="{self.arc(x, top, bottom, min(16 + abs(bottom - top) / 12, 34))}"/>'
                     tip = f"M{number(x + 9)} {number(bottom - 4)}L{number(x)} {number(bottom)}"
                     yield f'<path class="tip ring" d="{tip}L{number(x + 9)} {number(bottom + 4)}z"/>'
 
@@ -324,7 +290,7 @@ class _Drawing:
         """Entries as (drawing, words, width), in rows that fit."""
         entries: list[tuple[str, str]] = []
         if any(map(self.analysis.is_critical, self.analysis.critical_path)):
-            entries.append(('<path class="edge key" d="M0 6H30"/>' + sign(DIAMOND, 9, 0, "diamond"), "critical path"))
+            entries.append(('<path class="edge key" d="M0 6H30"/>' + sign(DIAMOND, 9, 0, "diamond"), self.shown.chain))
         if self.analysis.conflicts:
             seal = '<path class="link" d="M0 6H30"/><circle class="seal" cx="15" cy="6" r="7.5"/>'
             entries.append((seal + sign(EXCLAMATION, 9, 0, "clash"), "want the same resource, no order between them"))
@@ -347,6 +313,7 @@ class _Drawing:
         return [row for row in rows if row]
 
     def legend(self) -> Iterator[str]:
+        """What lines, signs and colours mean."""
         y = self.height - 22 * len(self.legend_rows) - 8
         for row in self.legend_rows:
             x = _EDGE_OF_PAGE - _BAND

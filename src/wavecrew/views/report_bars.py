@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from wavecrew.models.events import Outcome
-from wavecrew.views.report_cells import SYMBOLS, text
+from wavecrew.views.report_cells import text
 from wavecrew.views.report_facts import AttemptFacts, PhaseFacts, Report, Share
 from wavecrew.views.report_waits import FOR_PEOPLE, Stretch, WaitKind
-from wavecrew.views.report_words import KINDS, name_of, outcome_words, wait_words
+from wavecrew.views.report_words import KINDS, name_of, outcome_words, short
 from wavecrew.views.run_words import seconds
 
 PATTERNS: Final = (
@@ -27,7 +27,7 @@ PATTERNS: Final = (
     '<rect width="5" height="5" fill="var(--band)"/><circle cx="2.5" cy="2.5" r="1.5" fill="var(--clash)"/></pattern>'
     '<pattern id="p-retry" width="7" height="8" patternUnits="userSpaceOnUse">'
     '<rect width="7" height="8" fill="var(--band)"/><rect y="3" width="4" height="2" fill="var(--soft)"/></pattern>'
-    f"{SYMBOLS}</defs></svg>"
+    "</defs></svg>"
 )
 """What drawings of the page refer to."""
 LEGEND: Final = (
@@ -40,8 +40,8 @@ LEGEND: Final = (
 )
 _STEPS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200)
 _TICKS: Final = 8
-_ROOM: Final = 26  # letters of a name that are seen
-_LEAST: Final = 0.25  # percent: whatever happened is seen
+_DRAWN_AS: Final = {"account": "retry"}
+_LEAST: Final = 0.3  # percent: whatever happened is seen
 
 
 def timeline(report: Report) -> Iterator[str]:
@@ -53,24 +53,19 @@ def timeline(report: Report) -> Iterator[str]:
     scale = _Scale(report, wall)
     rows = sorted((row for row in _rows(report, scale) if row[0] is not None), key=lambda row: row[0] or 0.0)
     used = {kind for _, _, _, kinds in rows for kind in kinds}
-    yield _legend(used)
+    kinds = {_DRAWN_AS.get(kind, kind) for kind in used}
+    yield legend((kind, words) for kind, words in LEGEND if kind in kinds)
     yield '<div class="scroll tall" tabindex="0" role="region" aria-label="Time line"><table class="time filtered">'
-    yield '<thead><tr><th scope="col">phase</th><th scope="col">' + _axis(wall) + "</th></tr></thead><tbody>"
+    yield "<thead><tr><th scope=col>phase</th><th scope=col>" + _axis(wall) + "</th></tr></thead><tbody>"
     for _, name, bars, _ in rows:
-        title = f' title="{name}"' if len(name) > _ROOM else ""
-        yield f"<tr><th scope=row{title}>{name}</th><td><svg>{bars}</svg></td></tr>"
+        yield f"<tr><th>{name}<td><svg>{bars}</svg>"
     yield "</tbody></table></div>"
 
 
-def _legend(used: Iterable[str]) -> str:
-    known = {"account": "retry"}
-    kinds = {known.get(kind, kind) for kind in used}
-    entries = [
-        f'<span><svg class="key" aria-hidden="true"><rect class="f-{kind}" width="22" height="12"/></svg>{words}</span>'
-        for kind, words in LEGEND
-        if kind in kinds
-    ]
-    return f'<p class="legend">{"".join(entries)}</p>'
+def legend(entries: Iterable[tuple[str, str]]) -> str:
+    """What kinds of bars mean, in words of ours."""
+    keys = (f"<span><svg class=key><rect class=f-{kind} /></svg>{words}</span>" for kind, words in entries)
+    return f'<p class="legend">{"".join(keys)}</p>'
 
 
 class _Scale:
@@ -132,7 +127,8 @@ def _marks(
         kind = "vain" if not one.good else "chain" if one.step is not None else "other"
         began = one.attempt.started
         ended = "" if one.attempt.outcome is Outcome.SUCCEEDED else f"{outcome_words(one)}, "
-        words = f"attempt {one.attempt.number}: {ended}{seconds(one.seconds)}"
+        number = f"attempt {one.attempt.number}: " if len(attempts) > 1 else ""
+        words = f"{number}{ended}{seconds(one.seconds)}"
         yield began, kind, _bar(kind, scale.span(began, began + one.seconds), words)
     yield from _waits(report, scale, [wait for wait in waits if wait.kind is WaitKind.SILENCE])
 
@@ -141,16 +137,19 @@ def _waits(report: Report, scale: _Scale, waits: Iterable[Stretch]) -> Iterator[
     for wait in waits:
         until = wait.since + wait.lasted(report.now)
         kind = "people" if wait.kind in FOR_PEOPLE else wait.kind.value
-        words = f"{seconds(wait.lasted(report.now))} for {KINDS[wait.kind]}: {wait_words(report, wait)}"
+        words = f"{seconds(wait.lasted(report.now))} for {KINDS[wait.kind]}"  # the table of waits has the rest
+        words += f": {short(wait.what, 60)}" if wait.kind is WaitKind.LOCK else ""
         yield wait.since, kind, _bar(kind, scale.span(wait.since, until), words)
 
 
 def _bar(kind: str, span: tuple[float, float], words: str) -> str:
-    return f'<rect class="f-{kind}" x="{_cent(span[0])}" width="{_cent(span[1])}"><title>{text(words)}</title></rect>'
+    place = f"x={_cent(span[0])} width={_cent(span[1])}"
+    return f"<rect class=f-{kind} {place}><title>{text(words)}</title></rect>"
 
 
 def _cent(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") + "%"
+    """In percent, to about a dot of the screen."""
+    return f"{value:.1f}".removesuffix(".0") + "%"
 
 
 def step_of(wall: float) -> float:
@@ -165,7 +164,7 @@ def _axis(wall: float) -> str:
         place = 100 * number * step / wall
         if place <= 94:
             words = "0" if not number else seconds(number * step).replace("m00s", "m").replace("h00m", "h")
-            marks.append(f'<text x="{_cent(place)}" y="12">{words.replace(".0s", "s")}</text>')
+            marks.append(f"<text x={_cent(place)} y=12>{words.replace('.0s', 's')}</text>")
     return f'<svg class="axis" role="img" aria-label="time since the start">{"".join(marks)}</svg>'
 
 
@@ -179,8 +178,8 @@ def shares_bar(shares: Sequence[Share]) -> str:
     for one in shares:
         wide = 100 * one.seconds / whole
         words = text(f"{one.words}: {seconds(one.seconds)}")
-        place = f'x="{_cent(left)}" width="{_cent(wide)}" height="26"'
-        bars.append(f'<rect class="f-{one.kind}" {place}><title>{words}</title></rect>')
+        place = f"x={left:.2f}% width={wide:.2f}%"
+        bars.append(f"<rect class=f-{one.kind} {place}><title>{words}</title></rect>")
         left += wide
     told = ", ".join(f"{one.words} {one.seconds / whole:.0%}" for one in shares)
     return f'<svg class="share" role="img" aria-label="{text(told)}">{"".join(bars)}</svg>'
@@ -189,12 +188,9 @@ def shares_bar(shares: Sequence[Share]) -> str:
 def part(amount: float, whole: float, kind: str = "chain") -> str:
     """A small bar for a part of a whole; the number stands beside it."""
     wide = 100 * min(1.0, amount / whole) if whole > 0 else 0.0
-    return (
-        '<svg class="part" aria-hidden="true"><rect class="rail" width="100%"/>'
-        f'<rect class="f-{kind}" width="{_cent(wide)}"/></svg>'
-    )
+    return f"<svg class=part><rect class=f-{kind} width={_cent(wide)} /></svg>"
 
 
 def paced(one: PhaseFacts) -> str:
-    """A mark for phases of the pacing chain."""
-    return '<span title="paced the run" aria-label="paced the run">◆</span>' if one.paced else ""
+    """A mark for phases of the pacing chain; words beside the table say what it means."""
+    return " ◆" if one.paced else ""

@@ -22,37 +22,35 @@ _PLAY: Final = "M3 1.4 10.4 6 3 10.6z"
 _GLASS: Final = "M2 1h8v1.6L7.2 6 10 9.4V11H2V9.4L4.8 6 2 2.6z"
 _BAR: Final = "M1.5 4.8h9v2.4h-9z"
 _OVER: Final = "M1.6 2 6 6 1.6 10zM6 2l4.4 4L6 10z"
-SYMBOLS: Final = "".join(
-    f'<symbol id="s-{name}" viewBox="0 0 12 12"><path d="{shape}"/></symbol>'
-    for name, shape in (
-        ("tick", _TICK),
-        ("cross", _CROSS),
-        ("ring", _RING),
-        ("play", _PLAY),
-        ("glass", _GLASS),
-        ("bar", _BAR),
-        ("over", _OVER),
-    )
-)
-"""The signs of states, drawn once; fonts may lack any glyph."""
+SHAPES: Final = {
+    "tick": (_TICK, "done"),
+    "cross": (_CROSS, "fail"),
+    "bar": (_BAR, "fail"),
+    "play": (_PLAY, "work"),
+    "glass": (_GLASS, "wait"),
+    "over": (_OVER, "wait"),
+    "ring": (_RING, "soft"),
+}
+"""The signs of states, by the class that an element gets for one: its shape, and the name of its colour. The style
+sheet cuts them out, because fonts may lack any glyph."""
 _STANDINGS: Final = {
-    Standing.PASSED: ("good", "tick"),
-    Standing.KEPT: ("good", "tick"),
-    Standing.SKIPPED: ("hold", "over"),
-    Standing.RUNNING: ("now", "play"),
-    Standing.MERGING: ("now", "play"),
-    Standing.WAITING: ("hold", "glass"),
-    Standing.HELD: ("hold", "glass"),
-    Standing.RETRYING: ("hold", "glass"),
-    Standing.FAILED: ("bad", "cross"),
-    Standing.BLOCKED: ("bad", "bar"),
+    Standing.PASSED: "tick",
+    Standing.KEPT: "tick",
+    Standing.SKIPPED: "over",
+    Standing.RUNNING: "play",
+    Standing.MERGING: "play",
+    Standing.WAITING: "glass",
+    Standing.HELD: "glass",
+    Standing.RETRYING: "glass",
+    Standing.FAILED: "cross",
+    Standing.BLOCKED: "bar",
 }
 _RUNS: Final = {
-    RunStatus.SUCCEEDED: ("good", "tick"),
-    RunStatus.FAILED: ("bad", "cross"),
-    RunStatus.RUNNING: ("now", "play"),
-    RunStatus.STOPPED: ("hold", "glass"),
-    RunStatus.INTERRUPTED: ("hold", "glass"),
+    RunStatus.SUCCEEDED: "tick",
+    RunStatus.FAILED: "cross",
+    RunStatus.RUNNING: "play",
+    RunStatus.STOPPED: "glass",
+    RunStatus.INTERRUPTED: "glass",
 }
 
 
@@ -78,81 +76,51 @@ def mono(foreign: str) -> str:
 
 def known(words: str) -> str:
     """Our own words; where they say unknown, that stands out as no figure."""
-    return f'<span class="u">{UNKNOWN}</span>' if words == UNKNOWN else text(words)
+    return f"<i>{UNKNOWN}</i>" if words == UNKNOWN else text(words)
 
 
 def badge(status: RunStatus) -> str:
     """The status of a run: shape, word and colour."""
-    kind, shape = _RUNS.get(status, ("calm", "ring"))
-    return f'<span class="badge {kind}">{_shape(shape)}{status.value}</span>'
+    return f'<b class="badge {_RUNS.get(status, "ring")}">{status.value}</b>'
 
 
 def state(standing: Standing) -> str:
     """The standing of a phase."""
-    kind, shape = _STANDINGS.get(standing, ("calm", "ring"))
-    return f'<span class="st {kind}">{_shape(shape)}{standing.value}</span>'
+    return f"<b class={_STANDINGS.get(standing, 'ring')}>{standing.value}</b>"
 
 
 def mark(good: bool | None, words: str) -> str:
     """Words with a tick, a cross, or a triangle for what is still open."""
-    kind, shape = ("now", "play") if good is None else ("good", "tick") if good else ("bad", "cross")
-    return f'<span class="st {kind}">{_shape(shape)}{text(words)}</span>'
+    shape = "play" if good is None else "tick" if good else "cross"
+    return f"<b class={shape}>{text(words)}</b>"
 
 
-def _shape(name: str) -> str:
-    return f'<svg aria-hidden="true"><use href="#s-{name}"/></svg>'
-
-
-class Cell(str):
-    """A cell that is markup already. `kind` is its class, `value` what it is sorted by."""
-
-    kind: str
-    value: float | None
-
-    def __new__(cls, markup: str, kind: str = "", value: float | None = None) -> Cell:
-        """Markup, class and value."""
-        found = super().__new__(cls, markup)
-        found.kind, found.value = kind, value
-        return found
-
-
-def figure(words: str, value: float | None) -> Cell:
-    """A cell with a figure at its right; unknown ones are sorted to the end."""
-    return Cell(known(words), "n", None if value is None or words == f"{value:g}" else value)
-
-
-def sums(words: str, value: float | None) -> Cell:
-    """The same for a sum that may have an unknown part: how large that is stands in its title."""
+def sums(words: str) -> str:
+    """A figure that may have an unknown part: how large that is stands in its title."""
     first, plus, rest = words.partition(" + ")
-    if not plus:
-        return figure(words, value)
-    return Cell(f'{text(first)} <small title="{text(rest)}">+ unknown</small>', "n", value)
+    return f'{text(first)} <small title="{text(rest)}">+ unknown</small>' if plus else known(words)
 
 
 def table(
     label: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, classes: str = "", tall: bool = False
 ) -> Iterator[str]:
-    """A table in a scrolling box. The first cell of each row is its head; `head` names are ours, and those that end in
-    `#` stand over figures, with `~` over bars, which a narrow screen has no room for."""
+    """A table in a scrolling box. The first cell of each row is its head. `head` names are ours; those that end in `#`
+    stand over figures, with `~` over bars, which a narrow screen has no room for, and with `|` over long texts. What a
+    column is stands in the class of the table, once for all its cells (`COLUMNS` has what it may be)."""
     box = "scroll tall" if tall else "scroll"
+    kinds = [f"{_KINDS[title[-1]]}{place}" for place, title in enumerate(head, 1) if title[-1] in _KINDS]
     yield f'<div class="{box}" tabindex="0" role="region" aria-label="{text(label)}">'
-    yield f'<table class="{classes}"><thead><tr>'
-    kinds = {"#": "n", "~": "b"}
-    yield "".join(f"<th scope=col{_class(kinds.get(title[-1:], ''))}>{title.rstrip('#~')}</th>" for title in head)
+    yield f'<table class="{" ".join([*classes.split(), *kinds])}"><thead><tr>'
+    yield "".join(f"<th scope=col>{title.rstrip('#~|')}</th>" for title in head)
     yield "</tr></thead><tbody>"
     for first, *rest in rows:
-        yield f"<tr><th scope=row>{first}</th>{''.join(map(_cell, rest))}</tr>"
+        yield f"<tr><th>{first}{''.join(f'<td>{cell}' for cell in rest)}"  # HTML needs no end of a cell or row
     yield "</tbody></table></div>"
 
 
-def _cell(cell: str) -> str:
-    kind = cell.kind if isinstance(cell, Cell) else ""
-    value = f" data-v={cell.value:.6g}" if isinstance(cell, Cell) and cell.value is not None else ""
-    return f"<td{_class(kind)}{value}>{cell}</td>"
-
-
-def _class(kind: str) -> str:
-    return f" class={kind}" if kind else ""
+_KINDS: Final = {"#": "n", "~": "b", "|": "w"}
+COLUMNS: Final = {kind: tuple(f".{kind}{place} tr>:nth-child({place})" for place in range(2, 11)) for kind in "nbw"}
+"""The selectors of columns of figures, bars and long texts."""
 
 
 def shortened(foreign: str, width: int) -> str:

@@ -7,7 +7,6 @@ What it does not know: where boxes and lines go.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -16,14 +15,12 @@ from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.plan import Plan
 from wavecrew.models.schedule import Analysis, analyse
 from wavecrew.views.plan_graph import mermaid
-from wavecrew.views.plan_svg import plan_svg
+from wavecrew.views.plan_svg import Shown, plan_svg
 from wavecrew.views.report_facts import PhaseFacts, Report
+from wavecrew.views.report_picture import PagePicture
 from wavecrew.views.run_words import seconds
 from wavecrew.views.summary import Standing
-from wavecrew.views.svg_parts import safe
 
-_STATE: Final = re.compile(r'(<text class="small state" x="[\d.]+" y="[\d.]+">)[^<]*(</text>)')
-_LEGEND: Final = 'y="10">critical path</text>'
 _COLOURS: Final = {
     "good": ("#1a7336", (Standing.PASSED, Standing.KEPT)),
     "bad": ("#b42525", (Standing.FAILED, Standing.BLOCKED)),
@@ -34,11 +31,20 @@ _COLOURS: Final = {
 
 def svg_of(report: Report) -> str:
     """The picture, in a file of its own."""
-    plan, analysis = _plan(report), _analysis(report)
-    drawn = plan_svg(plan, analysis, statuses={one.row.id: one.row.status for one in report.phases})
-    told = iter([safe(state_words(one)) for one in report.phases])
-    drawn = _STATE.sub(lambda found: f"{found[1]}{next(told)}{found[2]}", drawn)
-    return drawn.replace(_LEGEND, 'y="10">pacing chain</text>').replace(" Critical path: ", " Pacing chain: ", 1)
+    return plan_svg(_plan(report), _analysis(report), shown=_shown(report))
+
+
+def page_svg_of(report: Report) -> Iterator[str]:
+    """The picture as a part of the HTML report."""
+    return PagePicture(_plan(report), _analysis(report), _shown(report)).parts()
+
+
+def _shown(report: Report) -> Shown:
+    return Shown(
+        {one.row.id: one.row.status for one in report.phases},
+        {one.row.id: state_words(one) for one in report.phases},
+        "pacing chain",
+    )
 
 
 def state_words(one: PhaseFacts, between: str = " · ") -> str:

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from wavecrew.views import report_sections as sections
 from wavecrew.views.report_bars import PATTERNS, paced, step_of, timeline
 from wavecrew.views.report_cells import (
-    Cell,
     badge,
-    figure,
     known,
     mark,
     mono,
@@ -31,11 +27,10 @@ from wavecrew.views.report_cells import (
 )
 from wavecrew.views.report_compare import Comparison
 from wavecrew.views.report_facts import AttemptFacts, PhaseFacts, Report
-from wavecrew.views.report_graph import svg_of
-from wavecrew.views.report_style import SCOPE, SCRIPT, sheet
+from wavecrew.views.report_graph import page_svg_of
+from wavecrew.views.report_style import SCRIPT, sheet
 from wavecrew.views.report_words import cost_of, name_of, option_words, outcome_words, tokens_of, why
 from wavecrew.views.run_words import moment, seconds
-from wavecrew.views.svg_parts import style
 from wavecrew.views.words import counted
 
 _Section = tuple[str, str, Callable[[], Iterable[str]]]
@@ -162,18 +157,14 @@ def _timeline(report: Report) -> Iterator[str]:
     yield from timeline(report)
 
 
-_STYLE: Final = style(SCOPE)
-_UNUSED: Final = re.compile(r' (?:data-(?:from|to|status|phase)="[^"]*"|xmlns="[^"]*")')
-"""Of the picture only what is seen comes into the page; its foreign text is escaped, so none of this is in it."""
-
-
 def _graph(report: Report) -> Iterator[str]:
     if not report.phases:
         yield "<p>The plan has no phases.</p>"
         return
     yield '<p class="soft">Waves from left to right. The same as a table: <a href="#phases">phases</a>.</p>'
     yield '<div class="scroll tall wide" tabindex="0" role="region" aria-label="Graph">'
-    yield _UNUSED.sub("", svg_of(report).replace(_STYLE, "", 1)) + "</div>"
+    yield from page_svg_of(report)
+    yield "</div>"
 
 
 def _phases(report: Report) -> Iterator[str]:
@@ -184,6 +175,8 @@ def _phases(report: Report) -> Iterator[str]:
             f"<p>{len(ratios):,} phases had an estimate and passed. The median took {middle:.0%} of it, "
             f"from {ratios[0]:.0%} to {ratios[-1]:.0%}.</p>"
         )
+    if report.chain:
+        yield '<p class="soft">◆ paced the run</p>'
     yield from table(
         "Phases",
         ["phase", "wave#", "state", "estimated#", "took#", "of estimate#", "tries#", "waited#", "cost#", "tokens#"],
@@ -194,18 +187,18 @@ def _phases(report: Report) -> Iterator[str]:
 
 
 def _phase(report: Report, one: PhaseFacts) -> list[str]:
-    made, tries = bool(one.attempts), one.spent.attempts
+    made = bool(one.attempts)
     return [
-        f"{shortened(name_of(report, one.row.id), 60)} {paced(one)}",
-        figure(f"{one.row.wave}", one.row.wave),
+        f"{shortened(name_of(report, one.row.id), 60)}{paced(one)}",
+        f"{one.row.wave}",
         state(one.row.standing),
-        figure(seconds(one.estimate), one.estimate),
-        figure(seconds(one.actual) if one.actual is not None else "-", one.actual),
-        figure(f"{one.ratio:.0%}" if one.ratio is not None else "-", one.ratio),
-        figure(f"{len(one.attempts)}", len(one.attempts)),
-        figure(seconds(one.waited) if one.waited else "-", one.waited or None),
-        sums(cost_of(one.spent) if made else "-", one.spent.cost_usd if one.spent.unknown_cost < tries else None),
-        sums(tokens_of(one.spent) if made else "-", one.spent.tokens if one.spent.unknown_tokens < tries else None),
+        known(seconds(one.estimate)),
+        seconds(one.actual) if one.actual is not None else "-",
+        f"{one.ratio:.0%}" if one.ratio is not None else "-",
+        f"{len(one.attempts)}",
+        seconds(one.waited) if one.waited else "-",
+        sums(cost_of(one.spent)) if made else "-",
+        sums(tokens_of(one.spent)) if made else "-",
     ]
 
 
@@ -216,7 +209,7 @@ def _attempts(report: Report) -> Iterator[str]:
     yield f"<details><summary>all {counted(len(report.attempts), 'attempt')}</summary>"
     yield from table(
         "Attempts",
-        ["phase", "attempt#", "agent", "ended", "took#", "cost#", "tokens#", "reason"],
+        ["phase", "attempt#", "agent", "ended", "took#", "cost#", "tokens#", "reason|"],
         (_attempt(report, one) for one in report.attempts),
         classes="sorted filtered",
         tall=True,
@@ -230,11 +223,11 @@ def _attempt(report: Report, one: AttemptFacts) -> list[str]:
     good = None if one.attempt.outcome is None else one.good
     return [
         shortened(name_of(report, one.attempt.phase), 40),
-        figure(f"{one.attempt.number}", one.attempt.number),
+        f"{one.attempt.number}",
         shortened(agent, 30),
         mark(good, outcome_words(one)),
-        figure(seconds(one.seconds), one.seconds),
-        sums(cost_of(one.spent), None if one.spent.unknown_cost else one.spent.cost_usd),
-        sums(tokens_of(one.spent), None if one.spent.unknown_tokens else one.spent.tokens),
-        Cell(shortened(why(one), 120), "w"),
+        seconds(one.seconds),
+        sums(cost_of(one.spent)),
+        sums(tokens_of(one.spent)),
+        shortened(why(one), 120),
     ]

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from wavecrew.models.proof import Lack
-from wavecrew.views.report_bars import part, shares_bar
-from wavecrew.views.report_cells import Cell, figure, known, lines, mark, mono, name, shortened, state, table, text
+from wavecrew.views.report_bars import legend, part, shares_bar
+from wavecrew.views.report_cells import known, lines, mark, mono, name, shortened, state, table, text
 from wavecrew.views.report_compare import Comparison, Pair, Side
 from wavecrew.views.report_facts import PhaseFacts, Report
 from wavecrew.views.report_faster import Change, Option
@@ -67,7 +67,7 @@ def attention(report: Report) -> Iterator[str]:
 
 def _failed(report: Report, one: PhaseFacts) -> Iterator[str]:
     where = f"{one.source.file}:{one.source.line}" if one.source else ""
-    yield f'<div class="card bad">{state(Standing.FAILED)} <strong>{name(name_of(report, one.row.id))}</strong>'
+    yield f'<div class="card cross">{state(Standing.FAILED)} <strong>{name(name_of(report, one.row.id))}</strong>'
     tries = counted(len(one.attempts), "attempt")
     yield f"<p>{text(short(one.row.reason))} <small>{tries}{f', {mono(where)}' if where else ''}</small></p>"
     log = report.logs.get(one.row.id, "")
@@ -92,12 +92,7 @@ def time_spent(report: Report) -> Iterator[str]:
         return
     wall = sum(one.seconds for one in report.shares)
     yield shares_bar(report.shares)
-    entries = "".join(
-        f'<span><svg class="key" aria-hidden="true"><rect class="f-{one.kind}" width="22" height="12"/></svg>'
-        f"{one.words}: {seconds(one.seconds)} ({one.seconds / wall:.0%})</span>"
-        for one in report.shares
-    )
-    yield f'<p class="legend">{entries}</p>'
+    yield legend((one.kind, f"{one.words}: {seconds(one.seconds)} ({one.seconds / wall:.0%})") for one in report.shares)
     if report.summary.idle:
         yield f"<p><small>Nobody was in charge for {seconds(report.summary.idle)}; that is left out.</small></p>"
     yield "<h3>The pacing chain</h3>"
@@ -118,10 +113,10 @@ def _step(report: Report, place: int, wall: float) -> list[str]:
     tries = f" <small>attempt {step.attempt.number}</small>" if step.attempt.number > 1 else ""
     return [
         name(name_of(report, step.attempt.phase)) + tries,
-        figure(seconds(lasted), lasted),
-        Cell(part(lasted, wall, "chain" if good else "vain"), "b"),
+        seconds(lasted),
+        part(lasted, wall, "chain" if good else "vain"),
         text(step_words(report, step)),
-        figure(seconds(step.gap) if step.gap > 0.05 else "", step.gap),
+        seconds(step.gap) if step.gap > 0.05 else "",
     ]
 
 
@@ -143,9 +138,9 @@ def faster(report: Report) -> Iterator[str]:
             (
                 [
                     text(option_words(report, one)),
-                    figure(seconds(one.time), one.time),
-                    figure(saving_words(one, base), one.saving),
-                    Cell(part(one.saving, base), "b"),
+                    seconds(one.time),
+                    saving_words(one, base),
+                    part(one.saving, base),
                 ]
                 for one in _best(told.options)
             ),
@@ -184,14 +179,14 @@ def waits(report: Report) -> Iterator[str]:
     yield f"<p>At least one wait went on {text('; '.join(words))}.</p>" if words else ""
     yield from table(
         "Waits",
-        ["who", "waited for", "what, and who had it", "how long#", "since#"],
+        ["who", "waited for", "what, and who had it|", "how long#", "since#"],
         (
             [
                 shortened(waiter(report, wait), 60),
                 text(KINDS[wait.kind]),
-                Cell(shortened(wait_words(report, wait), 140), "w"),
-                figure(seconds(wait.lasted(report.now)), wait.lasted(report.now)),
-                figure(_since(report, wait.since), wait.since - (report.summary.started or 0.0)),
+                shortened(wait_words(report, wait), 140),
+                seconds(wait.lasted(report.now)),
+                _since(report, wait.since),
             ]
             for wait in report.waits
         ),
@@ -208,14 +203,14 @@ def tried_again(report: Report) -> Iterator[str]:
     """Attempts in vain, with reasons."""
     yield from table(
         "Tried again",
-        ["phase", "attempt#", "ended", "after#", "reason"],
+        ["phase", "attempt#", "ended", "after#", "reason|"],
         (
             [
                 shortened(name_of(report, one.attempt.phase), 60),
-                figure(f"{one.attempt.number}", one.attempt.number),
+                f"{one.attempt.number}",
                 mark(one.good, outcome_words(one)),
-                figure(seconds(one.seconds), one.seconds),
-                Cell(shortened(why(one), 200), "w"),
+                seconds(one.seconds),
+                shortened(why(one), 200),
             ]
             for one in report.vain
         ),
@@ -271,7 +266,7 @@ def proof(report: Report) -> Iterator[str]:
     yield from _list(_lack(lack) for lack in found.lacks)
     bad = [one for one in found.phases if one.lacks]
     for one in bad[:_CARDS]:
-        yield f'<div class="card bad"><strong>{name(name_of(report, one.phase))}</strong>'
+        yield f'<div class="card cross"><strong>{name(name_of(report, one.phase))}</strong>'
         yield from _list(_lack(lack) for lack in one.lacks)
         yield "</div>"
     good = [one for one in found.phases if not one.lacks and not found.lacks]
@@ -279,12 +274,12 @@ def proof(report: Report) -> Iterator[str]:
         yield f"<details><summary>{counted(len(good), 'phase')} with the work found</summary>"
         yield from table(
             "Work that was found",
-            ["phase", "commit", "outputs"],
+            ["phase", "commit", "outputs|"],
             (
                 [
                     shortened(name_of(report, one.phase), 60),
                     mono(one.commit[:12]) if one.commit else '<span class="soft">in the folder</span>',
-                    Cell(shortened(", ".join(one.outputs), 160), "w"),
+                    shortened(", ".join(one.outputs), 160),
                 ]
                 for one in good
             ),
@@ -326,17 +321,17 @@ def _pair(label: str, one: Pair) -> list[str]:
         shortened(label, 60),
         _side(one.before),
         _side(one.after),
-        figure(more_seconds(one.seconds) if both else "-", one.seconds),
-        figure(more_attempts(one.attempts) if both else "-", one.attempts),
-        figure(more_money(one.cost) if both else "-", one.cost),
+        known(more_seconds(one.seconds)) if both else "-",
+        known(more_attempts(one.attempts)) if both else "-",
+        known(more_money(one.cost)) if both else "-",
         text(one.before.standing if one.before else "not in it"),
         text(one.after.standing if one.after else "not in it"),
     ]
 
 
-def _side(side: Side | None) -> Cell:
+def _side(side: Side | None) -> str:
     if side is None or side.seconds is None:
-        return figure("-", None)
+        return "-"
     cost = cost_of(side.spent)
     small = f" <small>{text(cost)}</small>" if cost != UNKNOWN else ""
-    return Cell(seconds(side.seconds) + small, "n", side.seconds)
+    return seconds(side.seconds) + small

@@ -7,8 +7,10 @@ What it does not know: what stands on the page. No foreign text ever comes into 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from wavecrew.views.report_cells import COLUMNS, SHAPES
 from wavecrew.views.svg_parts import style
 
 SCOPE: Final = "wavecrew-plan"
@@ -16,7 +18,7 @@ SCOPE: Final = "wavecrew-plan"
 _PARTS: Final = style(SCOPE).removeprefix("<style>").removesuffix("</style>").split("\n", 2)
 LIGHT: Final = _PARTS[0].partition("{")[2].rstrip("}")
 DARK: Final = _PARTS[1].split("{")[2].rstrip("}")
-_DRAWING: Final = _PARTS[2].replace(f".{SCOPE}{{background:var(--bg)}}\n", "")
+_DRAWING: Final = re.sub(r"background:var\(--bg\);|^.* text\{font-family.*\n", "", _PARTS[2], flags=re.MULTILINE)
 
 _PAGE: Final = """\
 *{box-sizing:border-box}
@@ -42,11 +44,9 @@ code{background:var(--band);padding:1px 5px;border-radius:4px}
 nav{display:flex;flex-wrap:wrap;gap:4px 18px;margin:22px 0 0;padding:10px 0;border-top:1px solid var(--rim);
 border-bottom:1px solid var(--rim);font-size:14px}
 nav a{text-decoration:none}nav a:hover{text-decoration:underline}
-.badge{display:inline-flex;align-items:center;gap:6px;font-weight:650;padding:2px 10px 2px 8px;border-radius:99px;
-border:1.5px solid currentColor;font-size:14px;white-space:nowrap}
-.badge svg,.st svg{width:12px;height:12px;fill:currentColor;flex:none}
-.good{color:var(--done)}.bad{color:var(--fail)}.now{color:var(--work)}.hold{color:var(--wait)}.calm{color:var(--soft)}
-.st{display:inline-flex;align-items:center;gap:6px;font-weight:600;white-space:nowrap}
+b{display:inline-flex;align-items:center;gap:6px;font-weight:600;white-space:nowrap}p>b{white-space:normal}
+b::before{content:"";width:12px;height:12px;background:currentColor;flex:none}
+SHAPES.badge{padding:2px 10px 2px 8px;border-radius:99px;border:1.5px solid currentColor;font-size:14px}
 .under{display:flex;flex-wrap:wrap;gap:6px 14px;align-items:center;margin:10px 0 0}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:18px 26px;margin:26px 0 0}
 .figures div{min-width:0}
@@ -62,10 +62,10 @@ thead th{position:sticky;top:0;background:var(--bg);border-bottom:1px solid var(
 color:var(--soft);white-space:nowrap;z-index:1}
 tbody tr:last-child>*{border-bottom:0}
 tbody th{font-weight:600;min-width:23ch}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.n small{display:block}
-.u{color:var(--soft);font-style:italic;font-weight:400}
-.w{min-width:26ch;max-width:64ch}
+FIGURES{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td small{display:block}
+i{color:var(--soft);font-weight:400}
+TEXTS{min-width:26ch;max-width:64ch}
 thead button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
 thead button::after{content:" \\2195";opacity:.55}
 th[aria-sort=ascending] button::after{content:" \\2191";opacity:1}
@@ -83,16 +83,16 @@ line-height:1.45;margin:8px 0}
 .plain{list-style:none;padding:0}
 .plain>li{padding:5px 0}
 .card{border-left:4px solid currentColor;padding:2px 0 2px 16px;margin:14px 0}
-.card>*{color:var(--text)}.card>.st{color:inherit}
-.share{display:block;width:100%;height:26px;border-radius:6px;overflow:hidden}
-.key{display:inline-block;width:22px;height:12px;vertical-align:-1px;margin-right:8px}
+.card>*{color:var(--text)}.card>b{color:inherit}
+.share,.share rect{height:26px}.share{display:block;width:100%;border-radius:6px;overflow:hidden}
+.key,.key rect{width:22px;height:12px}.key{display:inline-block;vertical-align:-1px;margin-right:8px}
 .legend{display:flex;flex-wrap:wrap;gap:4px 22px;font-size:13px;color:var(--soft);margin:8px 0;max-width:none}
 .f-work,.f-chain{fill:var(--key)}.f-other{fill:var(--work);opacity:.62}
 .f-vain{fill:url(#p-vain)}.f-lock{fill:url(#p-lock)}.f-people{fill:url(#p-people)}
 .f-account,.f-retry{fill:url(#p-retry)}.f-pause{fill:var(--rim)}.f-open{fill:var(--soft);opacity:.45}
 .time{table-layout:fixed;font-size:13px}
 .time th,.time td{padding:1px 8px;border:0;vertical-align:middle}
-.time th{width:24ch;min-width:0;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;font-weight:500}
+.time th{width:26ch;min-width:0;font-weight:500}
 .time thead th{padding:6px 8px}
 .time thead th+th{width:auto}
 .time svg{display:block;width:100%;height:18px;overflow:visible}
@@ -103,9 +103,9 @@ line-height:1.45;margin:8px 0}
 .time .f-chain{y:1px;height:16px}.time .f-vain{y:2px;height:14px}
 .time .f-people{stroke:var(--clash)}.time .f-lock{stroke:var(--wait)}.time .f-vain{stroke:var(--fail)}
 .time .f-lock,.time .f-people,.time .f-retry,.time .f-account{y:5px;height:8px}
-td.b{min-width:120px}
-.part{display:block;width:100%;height:10px;margin-top:5px}.part rect{height:10px;rx:2px}
-.part .rail{fill:var(--band)}
+BARS{min-width:120px}
+.part{display:block;width:100%;height:10px;margin-top:5px;background:var(--band)}.part rect{height:10px;rx:2px}
+.wavecrew-plan>g{font-size:11.5px;fill:var(--soft)}
 .wavecrew-plan{display:block;margin:0 auto;height:auto}
 .wide .wavecrew-plan{height:auto;width:auto;max-width:none}
 footer{margin:60px auto 40px;padding-top:16px;font-size:13px;color:var(--soft);max-width:1180px}
@@ -117,17 +117,18 @@ h1{font-size:23px}h2{margin-top:42px}
 .time,.time tbody,.time tr,.time td,.time th{display:block;width:auto}
 .time thead,.time th{background:none}.time th{padding:7px 10px 0;white-space:normal}
 .time td{padding:0 10px 3px}.time thead th:first-child{display:none}
-th,td{padding:6px 9px}tbody th{min-width:13ch}.b{display:none}
+th,td{padding:6px 9px}tbody th{min-width:13ch}BARS{display:none}
 }
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}*{animation:none!important;transition:none!important}}
+@media (forced-colors:active){b::before{background:CanvasText;forced-color-adjust:none}}
 @media print{
 :root{color-scheme:light}body{font-size:11pt}
 .tools,nav,.skip{display:none!important}.scroll,pre,.tall{overflow:visible;max-height:none;border:0}
 thead th{position:static}h2{break-after:avoid}tr,li,.card{break-inside:avoid}
 .wavecrew-plan,.wide .wavecrew-plan{max-width:100%;height:auto}pre{white-space:pre-wrap}
 main,header,footer{max-width:none;padding:0}
-table{font-size:8.5pt}th,td{padding:3px 6px}tbody th,.w{min-width:0}thead button::after{content:none}
-svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+table{font-size:8.5pt}th,td{padding:3px 6px}tbody th,TEXTS{min-width:0}thead button::after{content:none}
+svg,b::before{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 """
 
@@ -157,10 +158,14 @@ if (filter) filter.addEventListener('input', () => {
   }
   told.textContent = wanted ? shown + ' phases match' : '';
 });
+const units = {d: 86400, h: 3600, m: 60, k: 1e3, M: 1e6, G: 1e9};
 const value = (row, place) => {
-  const cell = row.cells[place];
-  const known = cell.dataset.v;
-  return known === undefined ? cell.textContent.trim() : Number(known);
+  const words = row.cells[place].textContent.trim();
+  if (!row.closest('table').classList.contains('n' + (place + 1))) return words;
+  const parts = [...words.split(' ')[0].matchAll(/([\\d.,]+)([dhmkMG]?)/g)];
+  if (!parts.length) return words;
+  const sum = parts.reduce((all, [, n, unit]) => all + n.replaceAll(',', '') * (units[unit] || 1), 0);
+  return words.startsWith('-') ? -sum : sum;
 };
 for (const table of document.querySelectorAll('table.sorted')) {
   const heads = [...table.tHead.rows[0].cells];
@@ -197,5 +202,17 @@ def sheet(step: float = 0.0) -> str:
         f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{DARK}}}}}\n"
         f":root[data-theme=dark]{{color-scheme:dark;{DARK}}}\n:root[data-theme=light]{{color-scheme:light}}\n"
         f"@media print{{:root,:root:not([data-theme=light]),:root[data-theme=dark]{{{LIGHT}}}}}\n"
-        f"{_PAGE}{grid}{_DRAWING}"
+        f"{_filled(_PAGE)}{grid}{_DRAWING}"
     )
+
+
+def _filled(page: str) -> str:
+    """The sheet with the columns of tables and the shapes of states in it."""
+    shapes = (
+        f'.{name}{{color:var(--{colour})}}.{name}::before{{clip-path:path("{path}")}}\n'
+        for name, (path, colour) in SHAPES.items()
+    )
+    page = page.replace("SHAPES", "".join(shapes))
+    for word, kind in (("FIGURES", "n"), ("TEXTS", "w"), ("BARS", "b")):
+        page = page.replace(word, f":is({','.join(COLUMNS[kind])})")
+    return page

@@ -126,14 +126,14 @@ _DARK: Final = {
     "wait": "#e3b84d",
 }
 _RULES: Final = """\
-§{background:var(--bg)}
-§ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:var(--text)}
+§{background:var(--bg);fill:var(--text);--line:var(--rim);--thick:1.2}
+§ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 § .ground{fill:var(--bg)}§ .band{fill:var(--band)}
 § .title{font-size:18px;font-weight:650}§ .about{font-size:13px;fill:var(--soft)}
 § .wave{font-size:11px;font-weight:600;letter-spacing:.07em;fill:var(--soft)}
-§ .name{font-size:13px;font-weight:600}§ .small{font-size:11.5px;fill:var(--soft)}
-§ .box{fill:var(--box);stroke:var(--rim);stroke-width:1.2}
-§ .critical .box{stroke:var(--key);stroke-width:2.6}§ .held .box{stroke-dasharray:5 4}
+§ .r{text-anchor:end}§ .name{font-size:13px;font-weight:600;fill:var(--text)}§ .small{font-size:11.5px;fill:var(--soft)}
+§ .box{fill:var(--box);stroke:var(--line);stroke-width:var(--thick)}
+§ .critical{--line:var(--key);--thick:2.6}§ .held .box{stroke-dasharray:5 4}
 § .edge{fill:none;stroke:var(--edge);stroke-width:1.4}§ .tip{fill:var(--edge)}
 § .edge.key{stroke:var(--key);stroke-width:3}§ .tip.key{fill:var(--key)}
 § .diamond{fill:var(--key)}§ .clash{fill:var(--clash)}
