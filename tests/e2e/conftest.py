@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from repo import Repo
 from sandbox import Sandbox
 
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*"]  # they look for processes in /proc
@@ -33,3 +34,11 @@ def make_box(tmp_path: Path) -> Iterator[Callable[[str], Sandbox]]:
 def box(make_box: Callable[[str], Sandbox]) -> Sandbox:
     """A sandbox with an ordinary name."""
     return make_box("workspace")
+
+
+@pytest.fixture
+def repo(box: Sandbox) -> Repo:
+    """A sandbox that is a git repository with one commit. Some tests have a `repo` of their own, with more in it."""
+    found = Repo(box)
+    found.begin()
+    return found

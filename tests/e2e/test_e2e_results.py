@@ -7,13 +7,6 @@ from repo import Repo, work
 from sandbox import Sandbox, phase, wait_for
 
 
-@pytest.fixture
-def repo(box: Sandbox) -> Repo:
-    found = Repo(box)
-    found.begin()
-    return found
-
-
 def _two(repo: Repo, second: str = "cat a > b") -> None:
     repo.plan(work("a", "echo a > a", writes=["a"]), work("b", second, needs=["a"], writes=["b"], title="The second"))
 

@@ -9,13 +9,6 @@ from repo import Repo, work
 from sandbox import Sandbox, wait_for
 
 
-@pytest.fixture
-def repo(box: Sandbox) -> Repo:
-    found = Repo(box)
-    found.begin()
-    return found
-
-
 def _all_completed(repo: Repo) -> bool:
     return set(repo.box.statuses().values()) == {"COMPLETED"}
 

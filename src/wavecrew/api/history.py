@@ -21,7 +21,7 @@ from wavecrew.core.lock_owners import judge_attempt
 from wavecrew.core.store import RunRow, Store
 from wavecrew.core.watch import read_activity
 from wavecrew.errors import NotFoundError, UsageError
-from wavecrew.models.events import AttemptStarted, Event
+from wavecrew.models.events import AttemptStarted, MergeProposed, Event
 from wavecrew.models.execution_state import ExecutionState, replay
 from wavecrew.models.results import Sign
 
@@ -58,6 +58,14 @@ class OpenedRun:
         wanted = (phase, self._number(phase, attempt))
         starts = (event for event in self.events if isinstance(event, AttemptStarted))
         return next((event.session for event in starts if (event.phase, event.attempt) == wanted), "")
+
+    def checked_with(self, phase: str, attempt: int | None = None) -> str:
+        """The phase beside whose attempt the work of this one was checked, as one tree with that of others; empty when
+        it was checked by itself."""
+        wanted = (phase, self._number(phase, attempt))
+        merges = [event for event in self.events if isinstance(event, MergeProposed)]
+        last = next((event for event in reversed(merges) if (event.phase, event.attempt) == wanted), None)
+        return last.beside if last is not None and last.beside != phase else ""
 
     def _number(self, phase: str, attempt: int | None) -> int:
         return self.state.phase_states[phase].attempts if attempt is None else attempt

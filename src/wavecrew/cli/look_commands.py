@@ -163,6 +163,8 @@ def logs(
             for title, beside in () if raw else logs_beside(path):
                 echo(f"-- {title}")
                 _show(beside, lines, hide, raw=False)
+            if not raw and (other := opened.checked_with(name, attempt)):
+                echo(f"-- its merged tree was checked in one tree with others: wavecrew logs {other}")
     return ExitCode.OK
 
 
