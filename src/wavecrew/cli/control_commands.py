@@ -1,4 +1,4 @@
-"""`retry`, `skip`, `pause`, `continue`, `cancel`, `approve` and `reject`: wishes about a run, from any terminal."""
+"""`retry`, `skip`, `pause`, `continue`, `cancel`, `approve`, `reject` and `answer`: wishes about a run, from anywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from wavecrew.cli.globals import Globals, echo_json, pass_globals, show, with_globals
-from wavecrew.core.wishes import Wish, WishKind
+from wavecrew.core.wishes import MOST_ANSWER, Wish, WishKind
 from wavecrew.errors import ExitCode, UsageError
 from wavecrew.models.gates import GateStatus
 
@@ -103,6 +103,35 @@ def reject(settings: Globals, gates: tuple[str, ...], reason: str, run: str) -> 
     `wavecrew approve` takes that back, and `wavecrew retry` has it asked again.
     """
     return _answer(settings, run, WishKind.REJECT, gates, reason=reason)
+
+
+@click.command()
+@click.argument("phase", metavar="PHASE")
+@click.argument("text", nargs=-1, required=True, metavar="TEXT...")
+@click.option("--question", type=click.IntRange(1), default=None, metavar="N", help="Which one, if it asks several.")
+@_RUN
+@with_globals
+@pass_globals
+def answer(settings: Globals, phase: str, text: tuple[str, ...], question: int | None, run: str) -> int:
+    """Answer what the agent of PHASE asks. It gets TEXT at once, or when it asks again."""
+    from wavecrew.api.selection import phase_named
+    from wavecrew.api.users import who
+
+    words = answer_text(" ".join(text))
+
+    def make(state: ExecutionState) -> Wish:
+        name = phase_named(state.graph, phase)
+        return Wish(kind=WishKind.ANSWER, by=who(), phases=(name,), text=words, question=question or 0)
+
+    return _fulfil(settings, run, make)
+
+
+def answer_text(text: str) -> str:
+    """An answer without blanks at its ends. Raises UsageError for one that says nothing, or too much."""
+    told = text.strip()
+    if not told or len(told) > MOST_ANSWER:
+        raise UsageError(f"an answer is a text of 1 to {MOST_ANSWER} characters", fix="say it in a few sentences")
+    return told
 
 
 def reopen(settings: Globals, run: str, accounts: tuple[str, ...], reason: str) -> int:

@@ -22,6 +22,7 @@ from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.schedule import Analysis
 from wavecrew.views.earlier import earlier_attempts
+from wavecrew.views.question_words import question_words
 from wavecrew.views.run_next import approve_command
 from wavecrew.views.run_words import wrapped
 from wavecrew.views.terminal_text import one_line
@@ -110,6 +111,7 @@ def _where(phase: PhaseInfo, state: ExecutionState, explained: Explained) -> lis
         words = one_line(held_words(*held, time.time())).removeprefix("held: ")
         lines += wrapped("    held    ", words.split(" "), _WIDTH, between=" ")
     lines += _rows("gate", _gates(phase, state))
+    lines += _rows("asked", (question_words(one) for one in found.questions))
     if found.waiver:
         lines.append(f"    waived  by {found.waiver.by}: {found.waiver.reason}")
     if found.status is PhaseStatus.NOT_STARTED:
@@ -195,6 +197,10 @@ def _run_data(phase: PhaseInfo, explained: Explained) -> dict[str, Any]:
         "detail": found.detail if found else "",
         "before": list(earlier_attempts(explained.judged.run.events, phase.id, found.attempts)) if found else [],
         "gates": list(_gates(phase, state)) if found else [],
+        "questions": [
+            {"question": one.number, "text": one.text, "answer": one.answer or None, "by": one.by or None}
+            for one in (found.questions if found else ())
+        ],
         "session": explained.session or None,
         "waits_for": _waits_for(phase, state) if found else [],
         "stuck_behind": list(state.blockers(phase.id)) if found else [],

@@ -22,6 +22,8 @@ from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.records import plain, rebuild
 
 NOT_UNDERSTOOD: Final = "the coordinator does not know such a wish\nboth must be of one version of wavecrew"
+MOST_ANSWER: Final = 4000
+"""Characters of an answer to an agent."""
 PATIENCE_SECONDS: Final = 15.0
 """How long somebody waits for the answer to a wish."""
 

@@ -17,6 +17,7 @@ from wavecrew.models.events import Cause, Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, evolve
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.models.silence import is_question
+from wavecrew.views.question_words import answer_command, asks_words
 from wavecrew.views.run_history import History
 from wavecrew.views.run_next import approve_command, argument, forbidden_words
 from wavecrew.views.run_words import label_in, listed, reason_of
@@ -35,6 +36,8 @@ class NoticeKind(StrEnum):
     ALARM = "alarm"
     """Something was changed that no agent may change; nothing new starts."""
     APPROVAL = "approval"
+    ASKED = "asked"
+    """An agent asks a person something, and waits for the answer."""
     QUESTION = "question"
     """An agent says nothing more, and its last words look like a question."""
     SILENT = "silent"
@@ -50,7 +53,7 @@ class NoticeKind(StrEnum):
     FINISHED = "finished"
 
 
-NEEDS_YOU: Final = (NoticeKind.ALARM, NoticeKind.APPROVAL, NoticeKind.QUESTION, NoticeKind.SILENT)
+NEEDS_YOU: Final = (NoticeKind.ALARM, NoticeKind.APPROVAL, NoticeKind.ASKED, NoticeKind.QUESTION, NoticeKind.SILENT)
 END: Final = (NoticeKind.FINISHED, NoticeKind.STOPPED)
 
 
@@ -67,7 +70,7 @@ class Notice:
     commands: tuple[str, ...] = ()
     """What a person would type next."""
     since: float = 0.0
-    """Of a silence: since when."""
+    """Of a silence or a question: since when."""
 
 
 class NoticeFold:
@@ -102,6 +105,8 @@ class NoticeFold:
                 return bool(state.forbidden)
             case NoticeKind.APPROVAL:
                 return subject in state.needs_you
+            case NoticeKind.ASKED:
+                return phase is not None and any(one.at == notice.since for one in phase.asks)
             case NoticeKind.QUESTION | NoticeKind.SILENT:
                 return phase is not None and subject in state.running and phase.silent_since == notice.since
             case NoticeKind.FAILED:
@@ -131,6 +136,8 @@ class NoticeFold:
         match event:
             case ev.ApprovalAsked():
                 yield from self._approval(number, event)
+            case ev.QuestionAsked():
+                yield self._question(number, event)
             case ev.AgentSilence(since=since) if since is not None:
                 yield from self._silence(number, event, since)
             case ev.AttemptEnded() | ev.PhaseRefused():
@@ -156,6 +163,12 @@ class NoticeFold:
             self._asked.add(gate)
             command = approve_command((gate,))
             yield _notice(number, event, NoticeKind.APPROVAL, gate, f"{gate} waits for your approval", command)
+
+    def _question(self, number: int, event: ev.QuestionAsked) -> Notice:
+        asks = self.state.phase_states[event.phase].asks
+        words = f"{label_in(self.state, event.phase)} {asks_words(asks[-1])}"
+        command = answer_command(event.phase, asks[-1], asks)
+        return _notice(number, event, NoticeKind.ASKED, event.phase, words, command, since=event.at)
 
     def _silence(self, number: int, event: ev.AgentSilence, since: float) -> Iterator[Notice]:
         """Where a silent agent is ended without being asked, nobody is needed. Once for each attempt, and once more if
@@ -216,6 +229,7 @@ class NoticeFold:
 
 _WORTH_A_LOOK: Final = (
     ev.ApprovalAsked,
+    ev.QuestionAsked,
     ev.AgentSilence,
     ev.AttemptEnded,
     ev.PhaseRefused,

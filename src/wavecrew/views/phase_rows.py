@@ -17,8 +17,10 @@ from wavecrew.models.events import Cause
 from wavecrew.models.execution_state import ExecutionState, LockWait, PhaseState, Waiver
 from wavecrew.models.gates import over
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.models.questions import Question
 from wavecrew.models.results import Sign
 from wavecrew.models.usage import Spent
+from wavecrew.views.question_words import asks_words, with_told
 from wavecrew.views.run_forecast import WaveRules, approved
 from wavecrew.views.run_words import ROOM_WORDS, label, reason_of, seconds
 from wavecrew.views.usage_words import held_words, holding, silent_words
@@ -112,6 +114,8 @@ class PhaseRow:
     held_until: float | None = None
     spent: Spent = NOTHING
     """What the agents of all its attempts have used."""
+    asks: tuple[Question, ...] = ()
+    """Its questions that a person has to answer."""
     conflict: bool = False
     """Whether its latest attempt failed because its work and that of others do not go together."""
 
@@ -171,7 +175,9 @@ class _Rows:
             waits_for=waits_for,
             blocked_by=self.blocked.get(name, ()) if standing is Standing.BLOCKED else (),
             retry_at=found.retry_at if standing is Standing.RETRYING else None,
-            progress=self.progress.get(name) if standing is Standing.RUNNING and not writes else None,
+            progress=with_told(self.progress.get(name), found.told)
+            if standing is Standing.RUNNING and not writes
+            else None,
             waiver=found.waiver,
             kept_from=found.kept_from,
             undeclared=found.undeclared,
@@ -183,6 +189,7 @@ class _Rows:
             held_by=held[0] if held else "",
             held_until=held[1].until if held else None,
             spent=found.spent,
+            asks=found.asks if not self.over else (),
             conflict=standing is Standing.FAILED and found.cause is Cause.MERGE,
         )
 
@@ -265,6 +272,8 @@ class _Rows:
             case Standing.RUNNING if found.write_waits:
                 wait = found.write_waits[0]
                 return f"waits to write {wait.resource}, held by {wait.holder}"
+            case Standing.RUNNING | Standing.READY if found.asks and not self.over:
+                return asks_words(found.asks[0])
             case Standing.RUNNING if found.silent_since is not None:
                 return silent_words(found.silent_since, found.last_words, self.now)
             case Standing.HELD if held := holding(self.state, name, self.now):

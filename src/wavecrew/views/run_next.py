@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import Final
 
+from wavecrew.views.question_words import answer_command, asks_words
 from wavecrew.views.run_words import label, listed, wrapped
 from wavecrew.views.summary import AT_WORK, PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import cells, cut, one_line
@@ -29,8 +30,12 @@ def approve_command(gates: tuple[str, ...]) -> str:
 
 
 def needed_words(summary: Summary) -> list[str]:
-    """All that a person is needed for, and how to answer: gates that wait, and agents that are silent."""
+    """All that a person is needed for, and how to answer: gates and questions that wait, and agents that are silent."""
     words = needs_you_words(summary.needs_you) if summary.needs_you else []
+    asking = [(row, one) for row in summary.rows for one in row.asks]
+    for row, one in asking[:_GATES]:
+        words += [f"{one_line(row.id)} {asks_words(one)}", f"answer with: {answer_command(row.id, one, row.asks)}"]
+    words += [f"{len(asking) - _GATES} more questions"] if len(asking) > _GATES else []
     for row in summary.silent[:_GATES]:
         words += [f"{one_line(row.id)} {one_line(row.reason)}", f"look: wavecrew logs {argument(row.id)}"]
     more = len(summary.silent) - _GATES
@@ -131,6 +136,7 @@ def _commands(summary: Summary) -> Iterator[str]:
         return
     if summary.needs_you:
         yield approve_command(summary.needs_you)
+    yield from (answer_command(row.id, row.asks[0], row.asks) for row in summary.rows if row.asks)
     failed = [row for row in summary.of(Standing.FAILED) if row.attempts]
     yield from (f"wavecrew logs {argument(row.id)}" for row in (*summary.silent[:1], *failed[:1]))
     rejected = next((row.gate for row in summary.of(Standing.BLOCKED) if row.gate), "")

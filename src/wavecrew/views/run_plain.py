@@ -14,6 +14,7 @@ from wavecrew.models.accounts import Closure
 from wavecrew.models.events import Event, Outcome
 from wavecrew.models.execution_state import ExecutionState, PhaseState
 from wavecrew.models.outcomes import FREE_CAUSES
+from wavecrew.views.question_words import said_words
 from wavecrew.views.run_forecast import WaveRules, held_by_wave, left_words
 from wavecrew.views.run_history import History
 from wavecrew.views.run_next import (
@@ -112,7 +113,7 @@ def lines_for(event: Event, state: ExecutionState, started_at: float, *, history
     """The lines of one event; `state` is one that has taken it in. With a history the totals count earlier attempts."""
     told = _run_words(event, state, history) or _attempt_words(event, state) or _phase_words(event, state)
     told = told or _gate_words(event) or _merge_words(event, state) or _agent_words(event, state)
-    told = told or _rare_words(event)
+    told = told or _rare_words(event) or said_words(event, state)
     if told is None:
         return []
     verb, words = told
@@ -230,6 +231,8 @@ def _merge_words(event: Event, state: ExecutionState) -> tuple[str, str] | None:
     match event:
         case ev.WorkSealed(phase=phase):
             return "merge", f"{label_in(state, phase)} files={len(event.changed)}"
+        case ev.MergeProposed(phase=phase) if event.beside not in ("", phase):
+            return "merge", f"{label_in(state, phase)} with={_value(event.beside)}"
         case ev.MergeRefused(phase=phase):
             kept = state.phase_states.get(phase, _NOBODY).branch
             where = f" kept={_value(kept)}" if kept else ""
@@ -324,8 +327,7 @@ def heartbeat(summary: Summary, started_at: float) -> str:
     if summary.paused_by:
         parts.append(f"paused by {one_line(summary.paused_by)}")
     if summary.needed:
-        names = (*summary.needs_you, *(f"{row.id} is silent" for row in summary.silent))
-        parts.append(f"needs you {summary.needed}: {', '.join(map(one_line, names[:4]))}")
+        parts.append(f"needs you {summary.needed}: {', '.join(map(one_line, summary.needed_names[:4]))}")
     running = tuple(row.id for row in summary.of(Standing.RUNNING))
     parts.append(f"{len(running)} running" + (f": {listed(running)}" if running else ""))
     merging = tuple(row.id for row in summary.of(Standing.MERGING))
@@ -333,13 +335,13 @@ def heartbeat(summary: Summary, started_at: float) -> str:
     waiting = summary.of(Standing.WAITING)
     if waiting:
         more = f" +{len(waiting) - 4}" if len(waiting) > 4 else ""
-        parts.append("waiting " + ", ".join(_waiter(row) for row in waiting[:4]) + more)
+        parts.append(f"{len(waiting)} waiting: " + ", ".join(_waiter(row) for row in waiting[:4]) + more)
     held = summary.of(Standing.HELD)
     parts += [f"{len(held)} {one_line(held[0].reason)}"] if held else []
     parts += [f"budget of {one_line(summary.budget_reached)} spent"] if summary.budget_reached else []
-    for standing, word in ((Standing.RETRYING, "to retry"), (Standing.READY, "ready"), (Standing.FAILED, "failed")):
-        if summary.counts[standing]:
-            parts.append(f"{summary.counts[standing]} {word}")
+    for standing in (Standing.RETRYING, Standing.READY, Standing.TO_COME, Standing.FAILED, Standing.BLOCKED):
+        if number := summary.counts[standing]:
+            parts.append(f"{number} {'to retry' if standing is Standing.RETRYING else standing.value}")
     if summary.forecast is not None:
         parts.append(f"{left_words(summary.forecast)} left")
     return f"{clock(summary.now - started_at)} {'beat':<6} {' · '.join(parts)}"

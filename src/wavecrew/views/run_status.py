@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from wavecrew.models.results import DiskUse
+from wavecrew.views.question_words import question_data
 from wavecrew.views.result_text import disk_words
 from wavecrew.views.run_forecast import left_words, pacing_words
 from wavecrew.views.run_next import (
@@ -236,6 +237,7 @@ def status_data(summary: Summary) -> dict[str, Any]:
         "stop_reason": summary.stop_reason or None,
         "paused_by": summary.paused_by or None,
         "needs_you": list(summary.needs_you),
+        "questions": [question_data(row.id, one) for row in summary.rows for one in row.asks],
         "silent": [row.id for row in summary.silent],
         "accounts": {
             name: {"closed_until": found.until, "detail": found.detail or None}

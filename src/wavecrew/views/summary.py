@@ -118,8 +118,14 @@ class Summary:
 
     @property
     def needed(self) -> int:
-        """For how many things a person is needed: gates that wait, and agents that are silent."""
-        return len(self.needs_you) + len(self.silent)
+        """For how many things a person is needed: gates and questions that wait, and agents that are silent."""
+        return len(self.needed_names)
+
+    @property
+    def needed_names(self) -> tuple[str, ...]:
+        """What they are, in few words each."""
+        asking = (f"{row.id} asks" for row in self.rows for _ in row.asks)
+        return (*self.needs_you, *asking, *(f"{row.id} is silent" for row in self.silent))
 
     @property
     def by_id(self) -> Mapping[str, PhaseRow]:

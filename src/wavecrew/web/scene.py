@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from wavecrew.models.events import Outcome
 from wavecrew.models.execution_state import PhaseStatus
+from wavecrew.views.question_words import answer_command, asks_words
 from wavecrew.views.run_forecast import left_words, pacing_words
 from wavecrew.views.run_next import (
     approve_command,
@@ -128,6 +129,10 @@ def _needs(summary: Summary, numbers: Mapping[str, int]) -> Iterator[dict[str, A
             "words": f"holds {', '.join(behind[:6])}" + (f" and {len(behind) - 6} more" if len(behind) > 6 else ""),
             "command": approve_command((gate,)),
         }
+    for row in summary.rows:
+        for one in row.asks:
+            command = answer_command(row.id, one, row.asks)
+            yield {"n": numbers[row.id], "name": text(row.id), "words": text(asks_words(one)), "command": command}
     for row in summary.silent:
         yield {
             "n": numbers[row.id],
