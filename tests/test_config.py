@@ -76,6 +76,7 @@ FURTHER = {
     "notify_command": (),
     "notify_webhook": None,
     "notify_headers": (),
+    "traces": "none",
 }
 
 

@@ -26,6 +26,7 @@ from wavecrew.api.parts import input_reader, job_maker, policy_for, session_ahea
 from wavecrew.api.preflight import require_programs
 from wavecrew.api.rules import care_for, oversight_rules, retry_rules, untold
 from wavecrew.api.selection import select
+from wavecrew.api.traces import require_traces, send_run, traced
 from wavecrew.api.workspace import Workspace
 from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core.attempts import Fate, attempt_folder, fate_of
@@ -169,7 +170,7 @@ class PreparedRun:
     ) -> ExecutionState:
         """Do it. `observe` is told all events after they were recorded. Ctrl-C and TERM end the agents and leave a
         state that can be continued; the state then has a `stop_reason`. `on_signal` is told their names. `tell` is told
-        what has to be said before anything starts.
+        what has to be said before anything starts, and after the end.
 
         Raises RunBusyError when another coordinator is in charge of this run, and PreflightError for an agent program
         that is missing, or does not ask before it writes.
@@ -186,7 +187,7 @@ class PreparedRun:
             engine = Engine(
                 store=store,
                 registry=LockRegistry(store, self.workspace.folder),
-                jobs=self.jobs,
+                jobs=traced(self.jobs, self.config, state),
                 policy=self.policy,
                 retry=retry_rules(self.config),
                 care=care_for(self.jobs.keys, self.policy.claims, self.config),
@@ -199,7 +200,9 @@ class PreparedRun:
                 opening=partial(go_on, self.request.plan, self.reader) if self.taken_up else lambda state: (),
                 inputs=self.reader.inputs,
             )
-            return asyncio.run(_with_signals(engine, on_signal))
+            ended = asyncio.run(_with_signals(engine, on_signal))
+            send_run(store, self.run, self.config, os.environ, tell)
+            return ended
 
     def _open_history(self, store: Store) -> tuple[Event, ...]:
         """Begin the run now: since it was prepared, somebody may have thought for long about whether to agree."""
@@ -229,17 +232,19 @@ def prepare_run(workspace: Workspace, request: RunRequest) -> PreparedRun:
     """Work out what `execute` would do. Nothing is written, so this is also the dry run.
 
     Raises PlanError for a faulty plan, NotFoundError for a selection of nothing, PreflightError when an agent cannot
-    do a phase, and RunBusyError while somebody is at work who would be in the way.
+    do a phase, ConfigError for traces that cannot be sent, and RunBusyError while somebody is at work who would be in
+    the way.
     """
     plan, config = request.plan, workspace.loaded.config
     _require_sound(plan)
+    require_traces(config, os.environ)
     chosen = select(plan.graph, request.only, request.start, request.until)
     earlier = latest_run(workspace, plan)
     judged = _judged(workspace, request, earlier, chosen) if earlier is not None else None
     if judged is not None and judged.goes_on:
         survey_again(workspace.folder, judged.run.state, agreed=request.agreed)
     way = _take_up(plan, judged) if judged is not None and judged.goes_on else _anew(workspace, request, chosen, judged)
-    jobs = job_maker(workspace, way.run, worktrees=way.state.isolation == WORKTREE)
+    jobs = traced(job_maker(workspace, way.run, worktrees=way.state.isolation == WORKTREE), config, way.state)
     prepared = PreparedRun(
         workspace=workspace,
         request=request,

@@ -53,6 +53,7 @@ def _formats(context: click.Context, param: click.Parameter, value: str | None) 
 )
 @click.option("--compare", "other", metavar="RUN", help="Show the differences to this run as well.")
 @click.option("--force", is_flag=True, help="Overwrite files that are no reports of wavecrew.")
+@click.option("--send", is_flag=True, help="Send the run as a trace to the collector of OTEL_EXPORTER_OTLP_ENDPOINT.")
 @click.option(
     "--github/--no-github",
     "github",
@@ -68,14 +69,17 @@ def report(
     output: Path | None,
     other: str | None,
     force: bool,
+    send: bool,
     github: bool | None,
 ) -> int:
     """Show where the time of a run went, what paced it, what would have made it faster, and what was waived.
 
     html is one file that works offline; md is for a pull request; json, csv and junit are for programs; trace opens in
-    Perfetto; mermaid and svg are the graph. Several formats need -o.
+    Perfetto; otlp is an OpenTelemetry trace; mermaid and svg are the graph. Several formats need -o. With --send alone
+    nothing is written.
     """
-    names = forms or (("json",) if settings.json else ("text",))
+    default = ("json",) if settings.json else () if send and output is None and not other else ("text",)
+    names = forms or default
     if settings.json and names != ("json",):
         raise UsageError("--json and --format do not go together", fix="say --format json, or one of them")
     if other and not set(names) & set(_COMPARED):
@@ -88,18 +92,29 @@ def report(
 
         found = report_of(store, folder, run, with_proof=in_actions or bool(set(names) & set(_PROVEN)))
         compared = compared_with(store, folder, other, found) if other else None
+    if send:
+        _send(found, settings)
     texts = {name: written(name, found, compared) for name in names}
     if places is None:
-        _print(names[0], texts[names[0]], in_actions=in_actions)
+        for name, text in texts.items():
+            _print(name, text, in_actions=in_actions)
     else:
         folder_of = output if output not in places.values() else None
         files = {places[name]: (name, text) for name, text in texts.items()}
         for path in put(files, folder=folder_of, force=force):
             if not settings.quiet:
                 echo(f"wrote {path}", err=True)
-    if in_actions:
-        _tell_actions(found, compared, aside=places is None and names[0] != "text")
+    if in_actions and names:
+        _tell_actions(found, compared, aside=places is None and names != ("text",))
     return ExitCode.OK
+
+
+def _send(found: Report, settings: Globals) -> None:
+    from wavecrew.api.traces import send_report
+
+    number, address = send_report(found, os.environ)
+    if not settings.quiet:
+        echo(f"sent run {found.summary.run} as a trace of {number} spans to {address}", err=True)
 
 
 def _print(name: str, text: str, *, in_actions: bool) -> None:
@@ -160,6 +175,12 @@ def _trace(found: Report, _: Comparison | None) -> str:
     return trace_of(found)
 
 
+def _otlp(found: Report, _: Comparison | None) -> str:
+    from wavecrew.api.traces import otlp_text
+
+    return otlp_text(found, os.environ)
+
+
 def _mermaid(found: Report, _: Comparison | None) -> str:
     from wavecrew.views.report_graph import mermaid_of
 
@@ -180,6 +201,7 @@ _WRITERS: Final[dict[str, Callable[[Report, Comparison | None], str]]] = {
     "junit": _junit,
     "csv": _csv,
     "trace": _trace,
+    "otlp": _otlp,
     "mermaid": _mermaid,
     "svg": _svg,
 }

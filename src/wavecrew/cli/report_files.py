@@ -26,6 +26,7 @@ FILES: Final = {
     "junit": "junit.xml",
     "csv": "attempts.csv",
     "trace": "trace.json",
+    "otlp": "otlp.jsonl",
     "mermaid": "graph.mmd",
     "svg": "graph.svg",
 }
@@ -38,6 +39,7 @@ _OURS: Final = {
     "junit": r"<\?xml[^>]*\?>\n<testsuites name=\"wavecrew",
     "csv": r"run,phase,name,wave,attempt,",
     "trace": r'\{"otherData":\{"kind":"wavecrew.trace"',
+    "otlp": r'\{"resourceSpans":\[\{"resource":\{"attributes":\[\{"key":"service.name","value":\{"stringValue":"wavec',
     "mermaid": r"%% wavecrew report",
     "svg": r'<svg [^>]*class="wavecrew-plan"',
 }

@@ -156,6 +156,7 @@ class ParallelExecutionConfig(BaseModel):
     notify_command: Arguments = Field(default=(), description="Program and arguments that get each message as JSON on standard input.", json_schema_extra=_told(form="a list of a program and its arguments"))
     notify_webhook: Address | None = Field(default=None, description="Address that each message is posted to as JSON; or the name of an environment variable that holds it, after a dollar sign.", json_schema_extra=_told(form="an http or https address without user and password, or like $NAME"))
     notify_headers: Headers = Field(default=(), description="Headers for the webhook, each with the name of the environment variable that holds its value; never the value.", json_schema_extra=_told(form="a list like Authorization=VARIABLE"))
+    traces: Literal["none", "otlp"] = Field(default="none", description="Whether a run is sent as an OpenTelemetry trace at its end, to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names. See docs/traces.md.")
     # fmt: on
 
     if not TYPE_CHECKING:  # pragma: no branch -- checkers see the fields; at run time a refusal is put into our words

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -134,6 +134,8 @@ class JobMaker:
     environ: Mapping[str, str] = field(default_factory=dict)
     identity: Mapping[str, str] = field(default_factory=dict)
     """Variables with the name of an author, for commits in worktrees, where git knows none."""
+    of_attempt: Callable[[str, int], Mapping[str, str]] = lambda phase, attempt: {}
+    """Further variables of each attempt, by its phase and number."""
 
     def agent_of(self, phase: PhaseInfo) -> str:
         """The name of the agent for a phase: its own, `command` if it brings a command, else the default one."""
@@ -282,6 +284,7 @@ class JobMaker:
             "WAVECREW_ROOT": str(self.workspace),
             "WAVECREW_INDEX": str(desk.slot),
             "WAVECREW_PORT_BASE": str(self.first_port + (desk.slot - 1) * PORTS_PER_SLOT),
+            **self.of_attempt(phase, attempt),
         }
         return Job(
             workspace=str(desk.workspace),
