@@ -318,10 +318,11 @@ def test_a_run_that_is_taken_up_counts_its_time_from_zero_and_its_work_from_the_
 
 def test_heartbeat() -> None:
     assert heartbeat(seen(good_run(), 6.5), T0) == (
-        "00:06.5 beat   2/10 done · 3 running: 04 05 06 · waiting 03 on registry.py (04) · about 16.5s left"
+        "00:06.5 beat   2/10 done · 3 running: 04 05 06 · 1 waiting: 03 on registry.py (04)"
+        " · 4 to come · about 16.5s left"
     )
     assert heartbeat(seen(bad_run(), 9), T0) == (
-        "00:09.0 beat   4/10 done · 1 running: 07 · 1 to retry · 1 failed · about 6.0s left"
+        "00:09.0 beat   4/10 done · 1 running: 07 · 1 to retry · 1 to come · 1 failed · 2 blocked · about 6.0s left"
     )
     idle = seen([*opening(phase("a")), pause(1)], 2)
     assert heartbeat(idle, T0) == "00:02.0 beat   0/1 done · paused by ann · 0 running · 1 ready"
@@ -332,7 +333,7 @@ def test_a_long_heartbeat_counts_what_it_does_not_name() -> None:
     events = [*opening(*plan, agents=20), *(start(0, f"{n:02}") for n in range(12))]
     events += [wait(0, f"{n:02}", "src/a.py", "00") for n in range(12, 20)]
     line = heartbeat(seen(events, 1), T0)
-    assert "12 running: 00 01 02 03 04 05 +6 · waiting 12 on a.py (00), " in line
+    assert "12 running: 00 01 02 03 04 05 +6 · 8 waiting: 12 on a.py (00), " in line
     assert " +4 · 10 ready" in line
 
 

@@ -23,7 +23,7 @@ _WITH_REASON: Final = 72
 _COUNTS: Final = (
     (Sign("✓", "done", "good"), tuple(DONE)),
     (Sign("▶", "at work", "busy"), AT_WORK),
-    (Sign("◷", "waiting", "wait"), (Standing.WAITING, Standing.HELD, Standing.RETRYING, Standing.GONE)),
+    (Sign("◷", "waiting", "wait"), (Standing.WAITING, Standing.HELD, Standing.RETRYING)),
     (Sign("·", "to come", "quiet"), (Standing.READY, Standing.TO_COME)),
     (Sign("✗", "failed", "bad"), (Standing.FAILED,)),
 )
@@ -45,7 +45,11 @@ def head_line(summary: Summary, width: int) -> Line:
         (0, (Piece(status, sign.style),)),
         *((1, (Piece("paused", "wait"),)) for _ in range(bool(summary.paused_by))),
         (1, tuple(_counts(summary, wide=width >= 120))),
-        *((2, (Piece(f"{blocked:,} blocked", "bad"),)) for blocked in (summary.counts[Standing.BLOCKED],) if blocked),
+        *(
+            (2, (Piece(f"{summary.counts[one]:,} {one.value}", "bad"),))
+            for one in (Standing.GONE, Standing.BLOCKED)
+            if summary.counts[one]
+        ),
         (1, (Piece(f"needs you {summary.needed}", "mark" if summary.needed else "quiet"),)),
     ]
     if summary.status is RunStatus.RUNNING:
@@ -59,7 +63,8 @@ def head_line(summary: Summary, width: int) -> Line:
 def _counts(summary: Summary, *, wide: bool) -> list[Piece]:
     pieces: list[Piece] = []
     for sign, standings in _COUNTS:
-        number = sum(summary.counts[one] for one in standings)
+        done = standings is _COUNTS[0][1]  # of what this run is to do, as everywhere
+        number = summary.done if done else sum(summary.counts[one] for one in standings)
         words = f"{sign.shape} {number:,} {sign.word}" if wide else f"{sign.shape}{number:,}"
         pieces += [Piece("  " if wide else " ")] if pieces else []
         pieces.append(Piece(words, sign.style if number else "quiet"))

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from wavecrew.views.notices import END, NEEDS_YOU, Notice
 from wavecrew.views.run_next import next_lines
-from wavecrew.views.run_status import counted_words
 from wavecrew.views.run_words import DOT, label, seconds
 from wavecrew.views.secrets import Secrets
 from wavecrew.views.summary import RunStatus, Standing, Summary
@@ -107,9 +106,13 @@ class _Cleaner:
 
 
 def _end_words(summary: Summary) -> str:
-    """`succeeded after 1h02m: 10 of 10 done, 0 failed`."""
+    """`succeeded after 1h02m: 10 of 10 done, 0 failed`: what is done, who is needed, what failed and is blocked."""
     took = f" after {seconds(summary.elapsed)}" if summary.elapsed is not None else ""
-    return f"{summary.status}{took}: {', '.join(counted_words(summary)[:3])}"
+    words = [f"{summary.done:,} of {summary.total:,} done"]
+    words += [f"needs you {summary.needed:,}"] if summary.needed else []
+    words += [f"{summary.counts[Standing.FAILED]:,} failed"]
+    words += [f"{blocked:,} blocked"] if (blocked := summary.counts[Standing.BLOCKED]) else []
+    return f"{summary.status}{took}: {', '.join(words)}"
 
 
 def _commands(notices: Sequence[Notice], clean: _Cleaner) -> list[str]:
@@ -148,7 +151,8 @@ def _summary_data(summary: Summary) -> dict[str, Any]:
         "done": summary.done,
         "total": summary.total,
         "failed": counts[Standing.FAILED],
-        "running": counts[Standing.RUNNING] + counts[Standing.MERGING],
+        "running": counts[Standing.RUNNING],
+        "merging": counts[Standing.MERGING],
         "needs_you": summary.needed,
         "elapsed_seconds": None if summary.elapsed is None else round(summary.elapsed, 3),
         "left_seconds": None if summary.left is None else round(summary.left, 3),
