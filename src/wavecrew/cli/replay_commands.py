@@ -60,7 +60,8 @@ class _View(Protocol):
 def runs_replay(settings: Globals, run: str, speed: float, longest_pause: float, ui: str) -> int:
     """Play RUN again from what was recorded. Nothing is started, and Ctrl-C ends it.
 
-    A run that was imported can be played like any other.
+    A run that was imported can be played like any other. On the board, to pause and go to any moment: wavecrew ui
+    --replay RUN
     """
     from wavecrew.api.history import open_run
     from wavecrew.api.places import find_workspace

@@ -14,21 +14,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
+from wavecrew.tui import looks
 from wavecrew.tui.deeds import Deeds
-from wavecrew.tui.dialogs import Page, Words
-from wavecrew.tui.full_log import COPY_LIMIT, FullLog
+from wavecrew.tui.full_log import COPY_LIMIT
 from wavecrew.tui.list_pane import ListPane
 from wavecrew.tui.palette import DARK, LIGHT, PLAIN
 from wavecrew.tui.phase_pane import PhasePane
+from wavecrew.tui.play_bar import KEYS as PLAY_KEYS
+from wavecrew.tui.play_bar import PlayBar
 from wavecrew.tui.rows import Rows
 from wavecrew.tui.source import RunSource
 from wavecrew.views.board_actions import Action, actions
-from wavecrew.views.board_graph import graph_lines
-from wavecrew.views.board_keys import TAB_KEYS, Pane, footer, help_lines
+from wavecrew.views.board_keys import TAB_KEYS, Pane, footer
 from wavecrew.views.board_parts import Line, Piece, plain
 from wavecrew.views.board_plan import alarm_words, chosen_rows, head_line, plan_lines
 from wavecrew.views.phase_rows import PhaseRow
-from wavecrew.views.run_words import label
 from wavecrew.views.summary import AT_WORK, Standing
 from wavecrew.views.terminal_text import cut
 
@@ -46,7 +46,8 @@ class Board(Screen[None]):
 
     DEFAULT_CSS = """
     Board #head, Board #plan-title, Board #foot { height: 1; }
-    Board #alarm { height: 1; display: none; }
+    Board #alarm, Board #play { height: 1; display: none; }
+    Board.playing #play { display: block; }
     Board.alarmed #alarm { display: block; }
     Board #top { height: 1fr; }
     Board #left { width: 45%; min-width: 34; max-width: 78; }
@@ -63,6 +64,7 @@ class Board(Screen[None]):
         *(Binding(str(int(pane)), f"pane({int(pane)})") for pane in Pane),
         *(Binding(key, f"tab('{key}')") for key in TAB_KEYS),
         *(Binding(key, f"act('{key}')") for key in ("r", "R", "s", "x", "a", "A", "G", "space")),
+        *(Binding(name, f"play('{key}')") for name, key in PLAY_KEYS.items()),
         Binding("tab", "next_pane(1)", priority=True),
         Binding("shift+tab", "next_pane(-1)", priority=True),
         Binding("enter", "open"),
@@ -97,6 +99,7 @@ class Board(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Rows(id="head", bar=True)
+        yield PlayBar(self.source, id="play")
         yield Rows(id="alarm")
         with Horizontal(id="top"):
             with Vertical(id="left"):
@@ -109,6 +112,7 @@ class Board(Screen[None]):
     def on_mount(self) -> None:
         for name in ("#head", "#alarm", "#plan-title", "#foot"):
             self.query_one(name, Rows).can_focus = False
+        self.set_class(self.source.player is not None, "playing")
         self.phase_pane.choose(self._first())
         self.plan.focus()
         self.set_interval(_LOOK_SECONDS, self._look)
@@ -139,6 +143,11 @@ class Board(Screen[None]):
         return self.query_one(ListPane)
 
     @property
+    def play_bar(self) -> PlayBar:
+        """The line of the player."""
+        return self.query_one(PlayBar)
+
+    @property
     def pane(self) -> Pane:
         """The pane that has the keys."""
         if self.phase_pane.body.has_focus:
@@ -158,7 +167,9 @@ class Board(Screen[None]):
         return found[0].id if found else ""
 
     def valid(self) -> tuple[Action, ...]:
-        """What can be done now."""
+        """What can be done now; nothing about what was."""
+        if self.source.player is not None:
+            return ()
         gate = self.lists.about.gate if self.pane is Pane.NEEDS_YOU else ""
         return actions(self.source.summary, self.row, gate)
 
@@ -170,6 +181,8 @@ class Board(Screen[None]):
         self._looks += 1
         if self.source.look():
             self.draw()
+        elif self.source.player is not None:
+            self.play_bar.draw()
         elif self._looks % _LOG_LOOKS == 0:
             self.phase_pane.draw_log()
         if self._said_left:
@@ -190,7 +203,8 @@ class Board(Screen[None]):
             return
         summary = self.source.summary
         self.query_one("#head", Rows).show([(Piece(" "), *head_line(summary, self.size.width - 2))])
-        alarm = self.source.trouble or alarm_words(summary)
+        self.play_bar.draw()
+        alarm = self.source.trouble or alarm_words(summary, acting=self.source.player is None)
         self.set_class(bool(alarm), "alarmed")
         self.query_one("#alarm", Rows).show([plain(cut(f" ! {alarm}", self.size.width), "mark")])
         self._draw_plan()
@@ -215,14 +229,14 @@ class Board(Screen[None]):
 
     def _foot(self) -> None:
         words, style = self._said
-        line: Line = footer(self.valid(), self.pane, self.size.width)
+        line: Line = footer(self.valid(), self.pane, self.size.width, player=self.play_bar.space_word)
         if self._said_left:
             line = plain(cut(words, self.size.width), style)
         self.query_one("#foot", Rows).show([line])
 
     def say(self, words: str, style: str = "good") -> None:
         """A sentence at the foot, for some seconds."""
-        self._said, self._said_left = (words, style), _SAID_LOOKS
+        self._said, self._said_left = (words, style), _SAID_LOOKS if words else 0
         self._foot()
 
     # -- moving
@@ -310,40 +324,19 @@ class Board(Screen[None]):
 
     def action_find(self) -> None:
         """Show only what has some words in it."""
-        pane = self.pane
-        target: Board | PhasePane | ListPane = self
-        if pane is not Pane.PLAN:
-            target = self.phase_pane if pane is Pane.PHASE else self.lists
-        before = target.words
-
-        def changed(words: str) -> None:
-            target.words = words.strip()
-            self.draw()
-
-        self.app.push_screen(
-            Words("show only what has these words in it", before, changed=changed),
-            lambda found: changed(before if found is None else found),
-        )
+        looks.find(self)
 
     def action_help(self) -> None:
         """All keys."""
-        self.app.push_screen(Page("keys", lambda width: list(help_lines(width))))
+        looks.all_keys(self)
 
     def action_graph(self) -> None:
         """What needs what."""
-        source, chosen = self.source, self.phase_pane.phase
-        self.app.push_screen(
-            Page("what needs what", lambda width: graph_lines(source.summary, source.state.graph, chosen, width))
-        )
+        looks.graph(self)
 
     def action_full_log(self) -> None:
         """The log over the whole screen."""
-        attempt, row = self.phase_pane.attempt, self.row
-        if attempt is None or row is None or self.phase_pane.log_rows is None:
-            self.say("it has not been started yet, so it has no log", "wait")
-            return
-        title = f"{label(row.id, row.name)} attempt {attempt.number}"
-        self.app.push_screen(FullLog(self.phase_pane.log_rows, title, self.action_pager))
+        looks.full_log(self)
 
     def action_theme(self) -> None:
         """The next theme."""
@@ -355,19 +348,34 @@ class Board(Screen[None]):
 
     def action_act(self, key: str) -> None:
         """An action, if it fits where things stand."""
+        if self.source.player is not None:
+            self.action_play(key)
+            return
         found = next((one for one in self.valid() if one.key == key), None)
         if found is None:
             self.say(f"{key} does nothing here now", "wait")
             return
         self.deeds.do(self, found)
 
+    def action_play(self, key: str) -> None:
+        """What a key means to the player of a recording."""
+        said = self.play_bar.press(key)
+        self.source.tick()
+        if said.phase in self.source.summary.by_id:
+            self.phase_pane.choose(said.phase)
+        self.draw()
+        self.say(said.words, said.style)
+
     def action_ask_stop(self) -> None:
         """Stop the run, or leave it at work."""
         self.deeds.ask_stop(self)
 
     def action_leave(self) -> None:
-        """Out; the run goes on."""
-        self.app.exit()
+        """Out; the run goes on. A recording leads back to the board that it was opened from."""
+        if any(isinstance(screen, Board) for screen in self.app.screen_stack[:-1]):
+            self.dismiss(None)
+        else:
+            self.app.exit()
 
     def action_command(self) -> None:
         """Any command."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from wavecrew.errors import UsageError
+from wavecrew.tui.player import FASTEST, SLOWEST, SPEED
 from wavecrew.views.terminal_text import clean
 
 _MOST: Final = 512 * 1024
@@ -36,11 +37,27 @@ def parsed(line: str) -> list[str]:
     verb = words[0]
     if verb == "ui":
         raise UsageError("you are in it already")
+    if words[:2] == ["runs", "replay"]:
+        raise UsageError("in here, say replay, or replay 20 for twenty times as fast as it was")
     if verb == "resume":
         raise UsageError("in here, say run: it takes the run up again, in the background")
     if verb == "run" and not {"--detach", "--dry-run", "--help", "-h"} & set(words):
         words.insert(1, "--detach")  # a run that were part of the board would end with it
     return words
+
+
+def replay_speed(line: str) -> float | None:
+    """How fast a run is to be played, if a command line asks for that: `replay`, or `replay 20`. Raises UsageError."""
+    words = line.split()
+    if words[:1] != ["replay"]:
+        return None
+    try:
+        speed = float(words[1]) if len(words) == 2 else SPEED if len(words) == 1 else 0.0
+    except ValueError:
+        speed = 0.0
+    if not SLOWEST <= speed <= FASTEST:
+        raise UsageError("how many times as fast?", fix="such as: replay 20")
+    return speed
 
 
 class Running:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from textual.app import SuspendNotSupported
 
-from wavecrew.errors import UsageError
-from wavecrew.tui.commands import Running, parsed
+from wavecrew.errors import WavecrewError
+from wavecrew.tui.commands import Running, parsed, replay_speed
 from wavecrew.tui.dialogs import Page, Question, Words
 from wavecrew.tui.plain_lines import follow_plain
+from wavecrew.tui.played_source import PlayedSource
 from wavecrew.tui.source import RunSource
 from wavecrew.views.board_actions import Action, look_commands, stop_action
 from wavecrew.views.board_parts import Line, folded, plain
@@ -69,8 +70,8 @@ class Deeds:
     def ask_stop(self, board: Board) -> None:
         """Stop the run or leave it at work; where nobody is at work, there is nothing to ask."""
         action = stop_action(self._source.summary)
-        if action is None:
-            board.app.exit()
+        if action is None or self._source.player is not None:
+            board.action_leave()
             return
         stop = action
 
@@ -108,15 +109,24 @@ class Deeds:
             if line is None or not line.strip():
                 return
             if line.strip() in ("q", "quit"):
-                board.app.exit()
+                board.action_leave()
                 return
             self._typed.append(line)
             try:
-                self.show(board, parsed(line))
-            except UsageError as error:
+                speed = replay_speed(line)
+                if speed is None:
+                    self.show(board, parsed(line))
+                else:
+                    self._replay(board, speed)
+            except WavecrewError as error:
                 board.say(error.reason + (f" ({error.fix})" if error.fix else ""), "bad")
 
         board.app.push_screen(Words("wavecrew", earlier=self._typed), given)
+
+    def _replay(self, board: Board, speed: float) -> None:
+        """Play the run on a board of its own, over this one. Raises StoreError and InvalidValueError."""
+        source = PlayedSource(self._source.store, self._source.workspace, self._source.run, speed=speed)
+        board.app.push_screen(type(board)(source, Deeds(source, self._environment, self._prefix)))
 
     def show(self, board: Board, words: Sequence[str]) -> None:
         """Run a command and show what it says over the whole screen, while it says it."""
@@ -141,7 +151,7 @@ class Deeds:
     def ask_copy(self, board: Board, row: PhaseRow | None, attempt: int, text: str) -> None:
         """Which command is to be copied; the next key says it."""
         found = [*board.valid(), *look_commands(self._source.summary, row, attempt)]
-        stop = stop_action(self._source.summary)
+        stop = stop_action(self._source.summary) if self._source.player is None else None
         found += [stop] if stop is not None else []
         by_key = {action.key: action for action in reversed(found)}
         keys = [(key, action.word) for key, action in reversed(by_key.items())]

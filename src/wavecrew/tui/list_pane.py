@@ -98,9 +98,13 @@ class ListPane(Vertical):
             pairs = zip(lines, resources, strict=True)
             return [(plain(line, "" if lock else "quiet"), About(lock=lock)) for line, lock in pairs]
         if self.pane is Pane.NEEDS_YOU:
-            found = [(one.line, About(phase=one.phase, gate=one.gate)) for one in needs(summary, width)]
+            found = [
+                (one.line, About(phase=one.phase, gate=one.gate))
+                for one in needs(summary, width, keys=source.player is None)
+            ]
             found = found or _told("nobody is needed", width)
-            return [*found, *((line, About()) for line in next_rows(summary, width))]
+            after = next_rows(summary, width) if source.player is None else []
+            return [*found, *((line, About()) for line in after)]
         return [(event_line(text), About()) for text in source.event_lines[-_EVENTS:]]
 
     def _title(self, width: int) -> Line:

@@ -23,7 +23,15 @@ from wavecrew.tui.source import RunSource
 from wavecrew.views.board_keys import TAB_KEYS, TAB_NAMES, Tab
 from wavecrew.views.board_lists import nothing
 from wavecrew.views.board_parts import Line, Piece, plain
-from wavecrew.views.board_phase import check_lines, diff_lines, phase_events, phase_head, phase_note, prompt_lines
+from wavecrew.views.board_phase import (
+    AttemptTold,
+    check_lines,
+    diff_lines,
+    phase_events,
+    phase_head,
+    phase_note,
+    prompt_lines,
+)
 from wavecrew.views.phase_rows import PhaseRow
 from wavecrew.views.run_history import Attempt
 from wavecrew.views.terminal_text import cells
@@ -129,7 +137,10 @@ class PhasePane(Vertical):
         head = phase_head(row, attempt, now, width - 4)
         self.query_one("#phase-title", Rows).show([(Piece(" 2 ", "key"), *head)])
         self.query_one("#phase-tabs", Rows).show([tabs_line(self.tab, width)])
-        self._note(phase_note(row, attempt, width))
+        note = phase_note(row, attempt, width)
+        if self._of_the_end(attempt):
+            note = [plain("log and difference are those of its end", "quiet"), *note][:2]
+        self._note(note)
         if self.tab is Tab.LOG:
             self.draw_log(always=True)
             return
@@ -145,6 +156,10 @@ class PhasePane(Vertical):
         elif self.log_rows.update(width, self.words) or always:
             self.body.show(self.log_rows.rows)
 
+    def _of_the_end(self, attempt: Attempt | None) -> bool:
+        """Whether the files of an attempt tell more than was known at the moment that is played."""
+        return self.source.player is not None and attempt is not None and attempt.ended is None
+
     def _note(self, lines: list[Line]) -> None:
         note = self.query_one("#phase-note", Rows)
         if note.styles.height is None or note.styles.height.value != len(lines):
@@ -159,6 +174,8 @@ class PhasePane(Vertical):
             return self._diff_lines(attempt, width)
         info = source.state.graph.nodes[row.id]
         told = attempt_told(source.store.folder, source.run, row.id, attempt.number, source.hide) if attempt else None
+        if told is not None and self._of_the_end(attempt):
+            told = AttemptTold(told.steps)  # how far it was is not recorded
         if self.tab is Tab.PROMPT:
             return prompt_lines(info, told, width)
         return check_lines(info, row, told, width)

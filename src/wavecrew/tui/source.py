@@ -21,6 +21,7 @@ from wavecrew.core.store import Store
 from wavecrew.errors import WavecrewError
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, evolve
+from wavecrew.tui.player import Player
 from wavecrew.views.lock_text import Broken, Held, Wait, lock_table
 from wavecrew.views.phase_rows import Progress, Signs
 from wavecrew.views.report_waits import Stretch, stretches
@@ -39,6 +40,8 @@ class RunSource:
         self.store = store
         self.workspace = workspace
         self.trouble = ""
+        self.player: Player | None = None
+        """Who plays what is shown, if it is a recording."""
         self._registry = LockRegistry(store, workspace)
         self._version = self._data_version()
         opened = open_run(store, reference)
@@ -68,13 +71,19 @@ class RunSource:
         if self._summary is None:
             self._summary = summarize(
                 self.state,
-                time.time(),
-                alive=self.alive,
+                self._now(),
+                alive=self._alive(),
                 progress=self._progress,
                 history=self.history,
                 signs=self._signs,
             )
         return self._summary
+
+    def _now(self) -> float:
+        return time.time()
+
+    def _alive(self) -> bool | None:
+        return self.alive
 
     @property
     def waits(self) -> Sequence[Stretch]:

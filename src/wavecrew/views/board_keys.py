@@ -44,6 +44,7 @@ PANE_NAMES: Final = {
     Pane.NEEDS_YOU: "Needs you",
     Pane.EVENTS: "Events",
 }
+_PLAYER: Final = (("← →", "of note"), (", .", "step"), ("+ -", "speed"), ("< >", "ends"))
 _ALWAYS: Final = ((":", "command"), ("?", "help"), ("q", "leave"))
 
 HELP: Final = (
@@ -70,6 +71,12 @@ HELP: Final = (
     ("G", "go on with a run that nobody is at work on"),
     ("Q, ctrl+c", "ask: stop the run, or leave it at work"),
     ("q", "leave; the run goes on"),
+    ("A recording (wavecrew ui --replay)", ""),
+    ("space", "pause, and play on"),
+    ("+ -", "twice as fast, half as fast"),
+    ("left right", "the event of note before, the next one: failures, gates, waits for you, pauses, the end"),
+    (", .", "what was recorded before, and next"),
+    ("< >", "the beginning, the end"),
     ("Everything else", ""),
     ("g", "what needs what, as text"),
     ("v", "leave the screen for plain lines, and come back with enter"),
@@ -80,9 +87,10 @@ HELP: Final = (
 _KEY_ROOM: Final = 20
 
 
-def footer(found: Sequence[Action], pane: Pane, width: int) -> Line:
-    """The keys that are of use now, in one line."""
-    pairs = [*_moves(pane), *((one.key, one.word) for one in found), *_looks(pane)]
+def footer(found: Sequence[Action], pane: Pane, width: int, *, player: str = "") -> Line:
+    """The keys that are of use now, in one line. `player` is what space does to a recording, if one is played."""
+    acts = [("space", player), *_PLAYER] if player else [(one.key, one.word) for one in found]
+    pairs = [*(acts if player else ()), *_moves(pane), *(() if player else acts), *_looks(pane)]
     rest = [*_ALWAYS]
     room = width - _width(rest)
     kept: list[tuple[str, str]] = []

@@ -14,7 +14,7 @@ from wavecrew.views.board_parts import Line, Piece, folded, plain, told
 from wavecrew.views.run_next import next_lines
 from wavecrew.views.run_words import label
 from wavecrew.views.summary import Standing, Summary
-from wavecrew.views.terminal_text import clean, cut, one_line
+from wavecrew.views.terminal_text import cells, clean, cut, one_line
 
 LINE_LIMIT: Final = 16 * 1024
 """How many characters of a line of a log are shown."""
@@ -26,6 +26,7 @@ _VERBS: Final = {
     "ask": "mark",
 }
 _CLOCK: Final = 8
+_LEAST_NEED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,31 @@ class Need:
     phase: str = ""
 
 
-def needs(summary: Summary, width: int) -> list[Need]:
-    """What a person is needed for, most urgent first; then what failed for good and waits for a decision."""
+def needs(summary: Summary, width: int, *, keys: bool = True) -> list[Need]:
+    """What a person is needed for, most urgent first; then what failed for good and waits for a decision. With the
+    `keys` that answer it, where there is anything to answer."""
     found = []
     for gate in summary.needs_you:
         behind = sum(row.gate == gate for row in summary.rows)
-        words = f"{one_line(gate)} waits for approval: {behind} ready behind it   a approve   A reject"
-        found.append(Need(_need(words, "mark", width), gate=gate))
+        words = f"{one_line(gate)} waits for approval: {behind} ready behind it"
+        found.append(Need(_need(words, "mark", width, "a approve   A reject" * keys), gate=gate))
     for row in summary.silent:
-        words = f"{label(row.id, row.name)} {one_line(row.reason)}   l log   x cancel"
-        found.append(Need(_need(words, "mark", width), phase=row.id))
+        words = f"{label(row.id, row.name)} {one_line(row.reason)}"
+        found.append(Need(_need(words, "mark", width, "l log   x cancel" * keys), phase=row.id))
     for row in summary.of(Standing.FAILED):
-        words = f"{label(row.id, row.name)} failed: {one_line(row.reason)}   r retry   s skip"
-        found.append(Need(_need(words, "bad", width), phase=row.id))
+        words = f"{label(row.id, row.name)} failed: {one_line(row.reason)}"
+        found.append(Need(_need(words, "bad", width, "r retry   s skip" * keys), phase=row.id))
     return found
 
 
-def _need(words: str, style: str, width: int) -> Line:
-    return Piece("!", style), Piece(f" {cut(words, width - 2)}")
+def _need(words: str, style: str, width: int, keys: str) -> Line:
+    """What it is about, as long as there is room beside the keys, and the keys."""
+    if not keys:
+        return Piece("!", style), Piece(f" {cut(words, width - 2)}")
+    room = width - 5 - cells(keys)
+    if room < _LEAST_NEED:
+        return Piece("!", style), Piece(f" {cut(f'{words}   {keys}', width - 2)}")
+    return Piece("!", style), Piece(f" {cut(words, room)}   "), Piece(keys, "key")
 
 
 def next_rows(summary: Summary, width: int) -> list[Line]:

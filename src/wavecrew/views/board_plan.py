@@ -71,21 +71,22 @@ def _counts(summary: Summary, *, wide: bool) -> list[Piece]:
     return pieces
 
 
-def alarm_words(summary: Summary) -> str:
-    """What has to be seen before anything else; empty if there is nothing."""
+def alarm_words(summary: Summary, *, acting: bool = True) -> str:
+    """What has to be seen before anything else; empty if there is nothing. Not `acting`, nothing can be done about it:
+    it is of a recording."""
     if summary.forbidden:
         return f"ALARM: {listed(summary.forbidden, 3)} was changed, which no agent may change: nothing new starts"
     if summary.budget_reached:
         return f"the budget of {one_line(summary.budget_reached)} is spent: nothing new starts"
-    if summary.imported:
+    if summary.imported and acting:
         return f"imported from {one_line(summary.imported)}: it can be looked at, and nothing can go on with it"
     if summary.status is RunStatus.INTERRUPTED:
         return "its coordinator is gone; nothing is lost, and `wavecrew run` (G) goes on with it"
     if summary.status is RunStatus.STOPPED:
         why = f" ({one_line(summary.stop_reason)})" if summary.stop_reason else ""
-        return f"it was stopped{why}; `wavecrew run` (G) goes on with it"
+        return f"it was stopped{why}" + ("; `wavecrew run` (G) goes on with it" if acting else "")
     if summary.paused_by and summary.status is RunStatus.RUNNING:
-        return f"paused by {one_line(summary.paused_by)}: nothing new starts (space goes on)"
+        return f"paused by {one_line(summary.paused_by)}: nothing new starts" + (" (space goes on)" if acting else "")
     if summary.unproven or summary.missing:
         return f"{len(summary.unproven) + len(summary.missing)} results are not where they should be: wavecrew verify"
     return ""

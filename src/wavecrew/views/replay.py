@@ -7,7 +7,7 @@ What it does not know: clocks, screens and keys.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -63,7 +63,7 @@ def _step(events: Sequence[Event], before: float | None, speed: float, longest: 
 
 class Tape:
     """A history to be played, stopped, and wound to any moment. All moments are seconds of the play, from 0 to
-    `length`; to play at another speed, make another tape and go on at `position_of` what was shown last."""
+    `length`; to play at another speed, make another tape and go on at `taken_over`."""
 
     def __init__(self, events: Sequence[Event], speed: float = 1.0, longest: float = LONGEST_PAUSE) -> None:
         self.events = tuple(events)
@@ -92,18 +92,35 @@ class Tape:
         if place + 1 == len(self._steps):
             return Moment(step.at, self._counts[place])
         later = self._steps[place + 1]
-        share = (played - self._begins[place]) / later.delay if later.delay > 0 else 0.0
-        now = step.at + max(0.0, later.at - step.at) * min(1.0, max(0.0, share))
+        now = step.at + max(0.0, later.at - step.at) * self._share(place, played)
         return Moment(now, self._counts[place])
+
+    def _share(self, place: int, played: float) -> float:
+        """How much of the pause after a step is over, from 0 to 1."""
+        delay = self._steps[place + 1].delay if place + 1 < len(self._steps) else 0.0
+        return min(1.0, max(0.0, (played - self._begins[place]) / delay)) if delay > 0 else 0.0
 
     def position_of(self, events: int) -> float:
         """The moment of the play at which so many events have happened."""
-        for begin, count in zip(self._begins, self._counts, strict=True):
-            if count >= events:
-                return begin
-        return self.length
+        place = bisect_left(self._counts, events)
+        return self._begins[place] if place < len(self._begins) else self.length
 
     def next_step(self, played: float) -> float | None:
         """When the next events come after a moment of the play; None after the last."""
         place = bisect_right(self._begins, played)
         return self._begins[place] if place < len(self._begins) else None
+
+    def step_before(self, played: float) -> float:
+        """When the events came that were shown before those of a moment of the play; 0 at its beginning."""
+        place = bisect_right(self._begins, played) - 1
+        earlier = bisect_left(self._begins, self._begins[place]) - 1 if place >= 0 else -1
+        return self._begins[max(0, earlier)] if self._begins else 0.0
+
+    def taken_over(self, other: Tape, played: float) -> float:
+        """The moment of this play that shows what another play of the same history shows at one of its own, so that
+        the speed can change in the middle."""
+        place = bisect_right(other._begins, max(0.0, played)) - 1
+        if place < 0:
+            return 0.0
+        delay = self._steps[place + 1].delay if place + 1 < len(self._steps) else 0.0
+        return self._begins[place] + other._share(place, played) * delay
