@@ -183,7 +183,9 @@ async def _runs(site: Site, request: Request) -> Response:
 def _summaries(site: Site) -> list[Summary]:
     opened = [open_run(site.store, row.id) for row in site.store.runs()[:_RUNS_SHOWN]]
     now = time.time()
-    return [summarize(one.state, now, alive=one.alive, history=History(one.events)) for one in opened]
+    return [
+        summarize(one.state, now, alive=one.alive, history=History(one.events), signs=one.signs()) for one in opened
+    ]
 
 
 async def _run(site: Site, request: Request) -> Response:
