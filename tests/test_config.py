@@ -65,6 +65,7 @@ FURTHER = {
     "audit": "warn",
     "write_gate": "auto",
     "harmless_tools": (),
+    "phase_tools": "off",
     "gate_proof": "once",
     "ceiling": "auto",
     "put_back": True,

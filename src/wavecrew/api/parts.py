@@ -76,6 +76,7 @@ def bounds_for(folder: Path, config: ParallelExecutionConfig, agents: Mapping[st
         ceiling=config.ceiling != "off" and found.available,
         harmless=config.harmless_tools,
         environ={name: _handed(config, name) for name in agents},
+        tools=config.phase_tools == "on",
     )
 
 

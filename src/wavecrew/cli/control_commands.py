@@ -1,4 +1,4 @@
-"""`retry`, `skip`, `pause`, `continue`, `cancel`, `approve`, `reject` and `answer`: wishes about a run, from anywhere."""
+"""`retry`, `skip`, `pause`, `continue`, `cancel`, `approve`, `reject`, `answer`: wishes about a run, from anywhere."""
 
 from __future__ import annotations
 

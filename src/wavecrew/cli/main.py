@@ -55,6 +55,7 @@ _COMMANDS = {
     "doctor": ("setup", "Check that this machine has what a run needs."),
     "notify": ("notice", "Show where news of a run go, and try it."),
     "completion": ("completion", "Print what makes a shell complete commands, phases, runs and locks."),
+    "mcp": ("mcp", "Serve tools to an assistant, or to an agent inside of a phase."),
     "demo": ("demo", "Build a small real project in parallel and prove the result."),
 }
 """Each command with the module of this package that holds it, so that `--help` loads none of them."""

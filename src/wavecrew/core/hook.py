@@ -51,6 +51,10 @@ HARMLESS = frozenset((
     # opencode
     "read", "list", "grep", "webfetch", "websearch", "codesearch", "todowrite", "todoread", "task", "skill", "question",
     "lsp",
+    # Our own tools (docs/mcp.md), as these programs call them
+    "mcp__wavecrew__progress", "mcp__wavecrew__ask_human", "mcp__wavecrew__lock_request",
+    "mcp_wavecrew_progress", "mcp_wavecrew_ask_human", "mcp_wavecrew_lock_request",
+    "wavecrew_progress", "wavecrew_ask_human", "wavecrew_lock_request",
 ))
 # fmt: on
 """Tools that write nothing themselves. What a sub-agent does comes to its own hook."""
