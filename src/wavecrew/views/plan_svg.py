@@ -49,11 +49,13 @@ _NAME: Final = 13 * 1.1  # bold letters of 13 are about as wide
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a picture shows beside the plan: where each phase stands (`statuses`; None for a plan alone), in which
-    `words` (by phase; without them those of the status), and what its heavy line is called."""
+    `words` (by phase; without them those of the status, which the legend then explains), what its heavy line is called,
+    and further words for the legend."""
 
     statuses: Mapping[str, PhaseStatus] | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     chain: str = "critical path"
+    legend: tuple[str, ...] = ()
 
 
 def plan_svg(
@@ -294,11 +296,12 @@ class Drawing(Lines):
         if self.analysis.conflicts:
             seal = '<path class="link" d="M0 6H30"/><circle class="seal" cx="15" cy="6" r="7.5"/>'
             entries.append((seal + sign(EXCLAMATION, 9, 0, "clash"), "want the same resource, no order between them"))
-        if self.statuses is not None:
+        if self.statuses is not None and not self.shown.words:
             entries += [
                 (f'<g class="{status.value}">{sign(SIGNS[status], 18, 0, "state")}</g>', words_of(status))
                 for status in PhaseStatus
             ]
+        entries += [("", words) for words in self.shown.legend]
         if self.implied > 0:
             verb = "follows" if self.implied == 1 else "follow"
             words = f"{self.implied:,} more dependenc{'y' if self.implied == 1 else 'ies'} {verb} from those drawn"

@@ -34,9 +34,9 @@ def svg_of(report: Report) -> str:
     return plan_svg(_plan(report), _analysis(report), shown=_shown(report))
 
 
-def page_svg_of(report: Report) -> Iterator[str]:
+def picture_of(report: Report) -> PagePicture:
     """The picture as a part of the HTML report."""
-    return PagePicture(_plan(report), _analysis(report), _shown(report)).parts()
+    return PagePicture(_plan(report), _analysis(report), _shown(report))
 
 
 def _shown(report: Report) -> Shown:
@@ -44,6 +44,7 @@ def _shown(report: Report) -> Shown:
         {one.row.id: one.row.status for one in report.phases},
         {one.row.id: state_words(one) for one in report.phases},
         "pacing chain",
+        ("in a box at the right: the estimate",) if any(one.estimate is not None for one in report.phases) else (),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from wavecrew.views import report_sections as sections
 from wavecrew.views.report_bars import PATTERNS, paced, step_of, timeline
@@ -27,12 +28,14 @@ from wavecrew.views.report_cells import (
 )
 from wavecrew.views.report_compare import Comparison
 from wavecrew.views.report_facts import AttemptFacts, PhaseFacts, Report
-from wavecrew.views.report_graph import page_svg_of
+from wavecrew.views.report_graph import picture_of
 from wavecrew.views.report_style import SCRIPT, sheet
 from wavecrew.views.report_words import cost_of, name_of, option_words, outcome_words, tokens_of, why
 from wavecrew.views.run_words import moment, seconds
 from wavecrew.views.words import counted
 
+_BROAD: Final = 1000
+"""Dots: a wider picture is printed on a page of its own, turned."""
 _Section = tuple[str, str, Callable[[], Iterable[str]]]
 
 
@@ -162,8 +165,10 @@ def _graph(report: Report) -> Iterator[str]:
         yield "<p>The plan has no phases.</p>"
         return
     yield '<p class="soft">Waves from left to right. The same as a table: <a href="#phases">phases</a>.</p>'
-    yield '<div class="scroll tall wide" tabindex="0" role="region" aria-label="Graph">'
-    yield from page_svg_of(report)
+    picture = picture_of(report)
+    broad = " broad" if picture.width > _BROAD else ""
+    yield f'<div class="scroll tall wide{broad}" tabindex="0" role="region" aria-label="Graph">'
+    yield from picture.parts()
     yield "</div>"
 
 

@@ -99,7 +99,7 @@ def time_spent(report: Report) -> Iterator[str]:
     yield '<p class="soft">Without each of these, the run would have been shorter.</p>'
     yield from table(
         "Pacing chain",
-        ["phase", "took#", "of the run~", "before its start it", "pause#"],
+        ["phase", "took#", "of the run~", "before its start it|", "pause#"],
         (_step(report, place, wall) for place in range(len(report.chain))),
         classes="chain",
         tall=True,

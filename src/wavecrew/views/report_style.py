@@ -92,7 +92,7 @@ line-height:1.45;margin:8px 0}
 .f-account,.f-retry{fill:url(#p-retry)}.f-pause{fill:var(--rim)}.f-open{fill:var(--soft);opacity:.45}
 .time{table-layout:fixed;font-size:13px}
 .time th,.time td{padding:1px 8px;border:0;vertical-align:middle}
-.time th{width:26ch;min-width:0;font-weight:500}
+.time th{width:30ch;min-width:0;font-weight:500}
 .time thead th{padding:6px 8px}
 .time thead th+th{width:auto}
 .time svg{display:block;width:100%;height:18px;overflow:visible}
@@ -103,11 +103,11 @@ line-height:1.45;margin:8px 0}
 .time .f-chain{y:1px;height:16px}.time .f-vain{y:2px;height:14px}
 .time .f-people{stroke:var(--clash)}.time .f-lock{stroke:var(--wait)}.time .f-vain{stroke:var(--fail)}
 .time .f-lock,.time .f-people,.time .f-retry,.time .f-account{y:5px;height:8px}
-BARS{min-width:120px}
+BARS{width:180px;min-width:120px}
 .part{display:block;width:100%;height:10px;margin-top:5px;background:var(--band)}.part rect{height:10px;rx:2px}
 .wavecrew-plan>g{font-size:11.5px;fill:var(--soft)}
 .wavecrew-plan{display:block;margin:0 auto;height:auto}
-.wide .wavecrew-plan{height:auto;width:auto;max-width:none}
+.wide .wavecrew-plan{max-width:none}
 footer{margin:60px auto 40px;padding-top:16px;font-size:13px;color:var(--soft);max-width:1180px}
 .defs{position:absolute;width:0;height:0}
 @media (max-width:640px){
@@ -117,17 +117,21 @@ h1{font-size:23px}h2{margin-top:42px}
 .time,.time tbody,.time tr,.time td,.time th{display:block;width:auto}
 .time thead,.time th{background:none}.time th{padding:7px 10px 0;white-space:normal}
 .time td{padding:0 10px 3px}.time thead th:first-child{display:none}
-th,td{padding:6px 9px}tbody th{min-width:13ch}BARS{display:none}
+th,td{padding:6px 7px}tbody th{min-width:13ch}TEXTS{min-width:18ch}BARS{display:none}
 }
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}*{animation:none!important;transition:none!important}}
 @media (forced-colors:active){b::before{background:CanvasText;forced-color-adjust:none}}
+@page broad{size:landscape}
 @media print{
 :root{color-scheme:light}body{font-size:11pt}
 .tools,nav,.skip{display:none!important}.scroll,pre,.tall{overflow:visible;max-height:none;border:0}
-thead th{position:static}h2{break-after:avoid}tr,li,.card{break-inside:avoid}
+thead th{position:static}thead,tr,li,.card{break-inside:avoid}h2,h3,h2+p,h3+p{break-after:avoid}
+section:has(.broad){page:broad}details::details-content{content-visibility:visible}
 .wavecrew-plan,.wide .wavecrew-plan{max-width:100%;height:auto}pre{white-space:pre-wrap}
 main,header,footer{max-width:none;padding:0}
-table{font-size:8.5pt}th,td{padding:3px 6px}tbody th,TEXTS{min-width:0}thead button::after{content:none}
+table{font-size:8.5pt}th,td{padding:3px 6px}tbody th{min-width:17ch}
+td{overflow-wrap:break-word}TEXTS{min-width:0;overflow-wrap:anywhere}
+thead button{display:contents}
 svg,b::before{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 """
