@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from repo import Repo, work
-from sandbox import wait_for
+from sandbox import Running, wait_for
 
-_GATE = """gate_commands = ["sh -c 'echo looking; echo $WAVECREW_PHASE >> $HOME/gates; until test -e $HOME/open; do sleep 0.05; done; %s'"]\n"""
+_WAIT = "until test -e $HOME/open; do sleep 0.05; done"
+_GATE = f"""gate_commands = ["sh -c 'echo looking; echo $WAVECREW_PHASE >> $HOME/gates; {_WAIT}; %s'"]\n"""
 
 
 def _gates(repo: Repo) -> list[str]:
@@ -123,15 +124,39 @@ def test_one_that_is_cancelled_meanwhile_is_not_brought_in(repo: Repo) -> None:
     assert "b" not in repo.files()
 
 
-@pytest.mark.parametrize("moved", [False, True])
-def test_a_coordinator_that_dies_meanwhile_costs_nothing(repo: Repo, moved: bool) -> None:
-    """With `moved`, it died after the result had moved and before that was recorded."""
+def _being_checked(repo: Repo) -> Running:
+    """A run whose phases a, b and c are being checked as one tree, until there is a file `wide`."""
     shut = "until test -e $HOME/wide || test $(wc -l < $HOME/gates) = 1; do sleep 0.05; done"
     _held_up(repo, shut, a="echo a > a", b="echo b > b", c="echo c > c")
     running = repo.box.start_run("-j", "8", "--audit", "off")
     wait_for(lambda: _sealed(repo, 4), "all is sealed")
     _open(repo)
     wait_for(lambda: len(_gates(repo)) == 2, "the others are being checked")
+    return running
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_one_that_is_cancelled_while_they_are_checked_is_not_brought_in(repo: Repo, place: int) -> None:
+    """The one beside which they are checked, or another one."""
+    running = _being_checked(repo)
+    leader = _gates(repo)[1]
+    gone = [leader, *(set("abc") - {leader})][place]
+    assert repo.box.wavecrew("cancel", gone).code == 0
+    (repo.box.home / "wide").touch()
+
+    assert running.end().code == 1
+
+    expected = {"first": "COMPLETED", **dict.fromkeys("abc", "COMPLETED"), gone: "FAILED"}
+    assert repo.box.statuses() == expected
+    assert gone not in repo.files()
+    (failed,) = [event for event in repo.events("AttemptEnded") if event["outcome"] == "failed"]
+    assert (failed["phase"], failed["cause"]) == (gone, "cancelled")
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_coordinator_that_dies_meanwhile_costs_nothing(repo: Repo, moved: bool) -> None:
+    """With `moved`, it died after the result had moved and before that was recorded."""
+    running = _being_checked(repo)
     running.kill()
     last = repo.events("MergeProposed")[-1]
     assert last["beside"]
