@@ -10,7 +10,6 @@ Whatever cannot be had raises, with any error there is: whoever asks tells nothi
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,8 @@ from wavecrew.cli.globals import Globals
 from wavecrew.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from wavecrew.core.store import RunRow, Store
     from wavecrew.models.execution_state import ExecutionState
     from wavecrew.models.parallel_execution import PhaseInfo
@@ -53,6 +54,8 @@ def _store(workspace: Path) -> Iterator[Store]:
 
 def _connect(folder: Path) -> sqlite3.Connection:
     """A connection that writes nothing, not even what a journal of somebody who died would ask for."""
+    import sqlite3
+
     from wavecrew.core.file_system import is_network
     from wavecrew.core.store import SCHEMA_VERSION
 
@@ -145,8 +148,8 @@ def _stage(store: Store, run: str) -> str:
 
 
 def phases_of_run(settings: Globals, run: str, kind: str, typed: str) -> Iterable[Word]:
-    """Phases of a run that are `ended`, `undone` (what is not satisfied yet), `under way` (at work or about to be), or
-    `started` (they have had an attempt)."""
+    """Phases of a run that are `ended`, `undone` (what is not satisfied yet), `under way` (at work or about to be),
+    `started` (they have had an attempt), or `asking` (their agents wait for an answer)."""
     from wavecrew.models.phase_status import PhaseStatus
 
     state = _replayed(settings, run)
@@ -156,6 +159,7 @@ def phases_of_run(settings: Globals, run: str, kind: str, typed: str) -> Iterabl
         "undone": lambda found: not found.satisfied,
         "under way": lambda found: found.status in (PhaseStatus.QUEUED, PhaseStatus.IN_PROGRESS),
         "started": lambda found: found.attempts > 0,
+        "asking": lambda found: bool(found.asks),
     }
     chosen = {name: found for name, found in state.phase_states.items() if kinds[kind](found)}
     words = {name: found.status.value.replace("_", " ").lower() for name, found in chosen.items()}

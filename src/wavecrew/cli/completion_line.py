@@ -55,9 +55,13 @@ class Line:
         before = Line.of(kept)
         if not self.raw.endswith(typed) or not word.startswith(before.words[-1]):
             return None
+        rest = word.removeprefix(before.words[-1])
         if before.quote != self.quote:  # a quote that is open, but not where bash cuts: nothing here can be sure
             return None
-        rest = word.removeprefix(before.words[-1])
+        if self.quote and rest.endswith(
+            self.quote
+        ):  # bash would take that one for the end, and the line would stay open
+            return None
         match self.quote:
             case "'":
                 return rest.replace("'", "'\\''")

@@ -20,6 +20,8 @@ LINE: Final = "_WAVECREW_LINE"
 """The line up to the cursor as it stands (bash)."""
 TYPED: Final = "_WAVECREW_TYPED"
 """What bash is going to replace: the end of the line, since the last `=`, `:`, open quote or blank."""
+PATIENCE: Final = "_WAVECREW_PATIENCE"
+"""For slow machines: how many seconds an answer may take before there is none."""
 SEPARATOR: Final = "\x1f"
 
 _BASH: Final = r"""# Completion of wavecrew for bash. Switch it on: source <(wavecrew completion bash)

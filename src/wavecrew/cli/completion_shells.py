@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete, split_arg_string
+from click.shell_completion import CompletionItem, ShellComplete
 
 from wavecrew.cli.completion_line import Line
-from wavecrew.cli.completion_scripts import LINE, SCRIPTS, SEPARATOR, TYPED, VARIABLE, WORDS
+from wavecrew.cli.completion_scripts import LINE, PATIENCE, SCRIPTS, SEPARATOR, TYPED, VARIABLE, WORDS
 from wavecrew.cli.completion_table import equip
 
 _LONGEST_SECONDS: Final = 2.0
@@ -91,7 +91,7 @@ class _Fish(_Shell):
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words = os.environ[WORDS].split(SEPARATOR)
-        return words[1:-1], next(iter(split_arg_string(words[-1])), "")
+        return words[1:-1], Line.of(words[-1]).words[-1]
 
     def told(self, items: Sequence[_Item], head: str) -> list[str]:
         return [f"word\t{head}{item.value}\t{_about(item)}" for item in items]
@@ -111,7 +111,7 @@ def answer(cli: click.Command) -> int:
     """Print what a shell has asked for by variables. Gives the exit code; there is no other sign of trouble, and
     nothing at all comes when it takes longer than somebody would wait."""
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.setitimer(signal.ITIMER_REAL, _LONGEST_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, float(os.environ.get(PATIENCE, _LONGEST_SECONDS)))
     shell, _, step = os.environ[VARIABLE].partition("_")
     if shell not in _SHELLS or step not in ("source", "complete"):
         return 1

@@ -47,6 +47,8 @@ def _gates(kind: str) -> _Words:
 
 def _planned(context: click.Context, typed: str) -> Iterable[facts.Word]:
     plan = context.params.get("plan") or context.params.get("plan_path")
+    if not plan and any(param.name == "plan" for param in context.command.params):
+        plan = next(iter(context.args), None)  # click gives arguments no names before an option that lacks its value
     return facts.phases_of_plan(_settings(context), plan, typed)
 
 
@@ -114,7 +116,7 @@ _BY_NAME: Final[Mapping[str, _Words]] = {
     "what": _explained,
     "into": _of(facts.branches),
     "agent": lambda _, __: facts.agents(),
-    "fallback_agent": lambda _, __: facts.agents(),
+    "fallback_agent": lambda _, __: (*facts.agents(), ("none", "")),
     "forms": _formats,
     "path": _resources,
     "words": _files,
@@ -130,6 +132,7 @@ _BY_COMMAND: Final[Mapping[tuple[str, ...], _Words]] = {
     ("cancel", "phases"): _phases("under way"),
     ("logs", "phase"): _phases("started"),
     ("diff", "phase"): _phases("started"),
+    ("answer", "phase"): _phases("asking"),
     ("approve", "gates"): _gates("open or rejected"),
     ("reject", "gates"): _gates("open"),
     ("locks", "break", "number"): _of(facts.fences),
@@ -161,11 +164,13 @@ def equip(command: click.Command, path: tuple[str, ...]) -> None:
 
 
 def _fitting(words: _Words, param: click.Parameter, context: click.Context, typed: str) -> list[_Item]:
-    """The words that go on as was typed and do not stand there yet; if there are none, those that differ in case."""
+    """The words that go on as was typed and do not stand there yet; if there are none, those that differ in case. One
+    that would be read as an option is told only to somebody who has begun it himself, after `--`."""
     given = context.params.get(str(param.name)) or ()
     used = given if isinstance(given, tuple) else ()
     items = [one if isinstance(one, CompletionItem) else _item(*one) for one in words(context, typed)]
     items = [one for one in items if one.type != "plain" or one.value not in used]
+    items = [one for one in items if typed[:1] == "-" or not one.value.startswith("-")]
     exact = [one for one in items if one.value.startswith(typed)]
     return exact or [one for one in items if one.value.casefold().startswith(typed.casefold())]
 
