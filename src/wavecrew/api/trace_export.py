@@ -8,11 +8,12 @@ What it does not know: runs, and which spans there are.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from wavecrew import __version__
@@ -21,12 +22,14 @@ from wavecrew.views import trace_names as names
 from wavecrew.views.trace_values import Span
 
 if TYPE_CHECKING:
+    import requests
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_PLUG_INS: Final = tuple(f"OTEL_PYTHON_EXPORTER_OTLP_HTTP_{signal}CREDENTIAL_PROVIDER" for signal in ("", "TRACES_"))
 _DEFAULT: Final = "http://localhost:4318"
 _BATCH: Final = 256
 """Spans in one request."""
@@ -83,7 +86,7 @@ def send(spans: Sequence[Span]) -> str:
             return "interrupted"
         if thread.is_alive() and sending.taken == before:
             break
-    return sending.problem if not thread.is_alive() else "the collector takes too long"
+    return sending.problem if not thread.is_alive() else "it takes too long"
 
 
 class _Sending:
@@ -95,13 +98,13 @@ class _Sending:
         self.problem = ""
 
     def work(self) -> None:
-        with _last_words() as words:
+        with _in_silence():
             try:
-                self._send(words)
+                self._send()
             except Exception as error:  # whatever a library does: it is no reason to fail
                 self.problem = f"{type(error).__name__}: {error}"
 
-    def _send(self, words: list[str]) -> None:
+    def _send(self) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import SpanExportResult
 
@@ -109,10 +112,11 @@ class _Sending:
         if not found:
             self.problem = "OTEL_SDK_DISABLED is set"
             return
-        exporter: SpanExporter = OTLPSpanExporter(timeout=PATIENCE_SECONDS)
+        words: list[str] = []
+        exporter: SpanExporter = OTLPSpanExporter(timeout=PATIENCE_SECONDS, session=_session(words))
         for place in range(0, len(found), _BATCH):
             if exporter.export(found[place : place + _BATCH]) is not SpanExportResult.SUCCESS:
-                self.problem = words[-1] if words else "the collector did not take it"
+                self.problem = words[-1] if words else "it was not taken"
                 return
             self.taken += 1
         exporter.shutdown()
@@ -170,40 +174,49 @@ def readable(spans: Sequence[Span]) -> list[ReadableSpan]:
 
 
 @contextmanager
-def _last_words() -> Iterator[list[str]]:
-    """What the library would print while spans are sent, for our own words. It prints nothing then."""
-    found: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(_reason(record) or (found[-1] if found else ""))
-
-    listener = Listener()
+def _in_silence() -> Iterator[None]:
+    """The library prints nothing meanwhile: what is to be said is said by us."""
+    nothing = logging.NullHandler()
     loggers = [logging.getLogger(name) for name in ("opentelemetry", "urllib3")]
     before = [one.propagate for one in loggers]
     for one in loggers:
-        one.addHandler(listener)
+        one.addHandler(nothing)
         one.propagate = False
     try:
-        yield found
+        yield
     finally:
         for one, was in zip(loggers, before, strict=True):
-            one.removeHandler(listener)
+            one.removeHandler(nothing)
             one.propagate = was
 
 
-def _reason(record: logging.LogRecord) -> str:
-    """What a message of the library says of the reason: the error of the system behind it, or the answer."""
-    arguments = record.args if isinstance(record.args, tuple) else ()
-    errors = [one for one in arguments if isinstance(one, BaseException)]
-    for error in errors:
-        found: BaseException | None = error
-        while found is not None:
-            if isinstance(found, OSError) and found.strerror:
-                return found.strerror
-            found = found.__cause__ or found.__context__
-    code = next((one for one in arguments if isinstance(one, int) and 300 <= one < 600), None)
-    text = next((one for one in reversed(arguments) if isinstance(one, str) and one != "spans"), "")
-    if code is not None:
-        return f"it answered {code} {text}".rstrip()
-    return type(errors[0]).__name__ if errors else text
+def _session(words: list[str]) -> requests.Session | None:
+    """Connections that write down what went wrong; None where the user has a plug-in of the library for them."""
+    import requests
+
+    class Telling(requests.Session):
+        def request(self, *args: Any, **options: Any) -> requests.Response:
+            try:
+                answer = super().request(*args, **options)
+            except requests.RequestException as error:
+                words.append(_reason(error))
+                raise
+            if answer.status_code >= 400:
+                words.append(f"it answered {answer.status_code} {answer.reason}".rstrip())
+            return answer
+
+    return None if any(os.environ.get(name) for name in _PLUG_INS) else Telling()
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The error of the system behind an error of the library."""
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return "it does not answer"
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__cause__ or found.__context__
+    return type(error).__name__
