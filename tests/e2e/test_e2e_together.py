@@ -70,6 +70,7 @@ def test_one_that_fails_among_them_takes_no_other_with_it(repo: Repo) -> None:
     assert repo.files() >= {"first", "a", "c"}
     assert "red" not in repo.files()
     assert repo.ran().count("a 1") == repo.ran().count("c 1") == 1
+    assert len(_gates(repo)) == 6  # first, all three, each by itself, and b without others
 
 
 def test_red_together_is_found_among_them_and_the_later_one_is_told(repo: Repo) -> None:
@@ -122,6 +123,7 @@ def test_one_that_is_cancelled_meanwhile_is_not_brought_in(repo: Repo) -> None:
 
     assert repo.box.statuses() == {"first": "COMPLETED", "a": "COMPLETED", "b": "FAILED"}
     assert "b" not in repo.files()
+    assert _gates(repo) == ["first", "a"]
 
 
 def _being_checked(repo: Repo) -> Running:
@@ -171,3 +173,4 @@ def test_a_coordinator_that_dies_meanwhile_costs_nothing(repo: Repo, moved: bool
     assert repo.files() >= {"first", "a", "b", "c"}
     assert repo.box.wavecrew("verify").code == 0
     assert repo.worktrees() == 0
+    assert not moved or len(_gates(repo)) == 2  # what is in the result has been checked
