@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # Tests that kill, fill, storm and attack, or start many programs; they take longer than all the others together.
 HARD := tests/chaos tests/test_acp_driver.py tests/test_web_process.py tests/e2e/test_control.py \
-  $(patsubst %,tests/e2e/test_e2e_%.py,acp consent demo edits edits_in_git export gate_proof gates ground hostile_git \
+  $(patsubst %,tests/e2e/test_e2e_%.py,acp completion consent demo edits edits_in_git export gate_proof gates ground hostile_git \
   looks mcp notices quota results sessions storm together traces tui worktrees)
 # Those that are about the founding modules.
 ABOUT := $(patsubst %,tests/test_%.py,agent_choices agent_programs approval checks config conflicts edited experience \

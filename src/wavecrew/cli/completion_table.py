@@ -54,7 +54,7 @@ def _planned(context: click.Context, typed: str) -> Iterable[facts.Word]:
 
 def _explained(context: click.Context, typed: str) -> Iterable[facts.Word]:
     codes = facts.codes() if typed[:1] in ("W", "w") else ()
-    return (*codes, *_planned(context, typed))
+    return [one for one in codes if one[0].startswith(typed.upper())] or _planned(context, typed)
 
 
 def _files(_: click.Context, typed: str) -> list[_Item]:
