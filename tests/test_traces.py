@@ -34,6 +34,7 @@ from run_stories import (
     opening,
     phase,
     propose,
+    reset,
     seal,
     silence,
     skip,
@@ -121,6 +122,16 @@ def test_a_run_is_the_root_and_its_attempts_are_linked_to_what_they_rest_on() ->
     [lock] = named(spans, "wait for a lock")
     assert (lock.parent_id, lock.begin, lock.end) == (root.span_id, at(2), at(7))
     assert (lock.attributes[names.WAIT_WHOM], lock.attributes[names.WAIT_PEOPLE]) == ("04", False)
+
+
+@pytest.mark.parametrize(("second", "links"), [(end(5, "1", 2), [[1], [2]]), (fail(5, "1", 2), [[1], [1]])])
+def test_links_lead_to_the_success_that_was_there_at_the_time(second: Event, links: list[list[int]]) -> None:
+    before = [start(0, "1"), end(1, "1"), start(1, "2"), fail(2, "2", retry_at=20), reset(3, "1"), start(3, "1", 2)]
+    waived = [skip(6, "1")] if links[1] == [1] else []
+    events = [*opening(phase("1 a"), phase("2 b", "1")), *before, second, *waived, start(20, "2", 2)]
+    spans = trace(events)
+    number = {attempt(spans, "1", one).span_id: one for one in (1, 2)}
+    assert [[number[link.span_id] for link in attempt(spans, "2", one).links] for one in (1, 2)] == links
 
 
 # -- how runs and attempts end --------------------------------------------------------------------------------------
