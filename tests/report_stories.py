@@ -235,7 +235,7 @@ def hostile_run(words: str) -> list[Event]:
     events = opening(*plan, agents=2)
     first = events[0]
     assert isinstance(first, ev.RunStarted)
-    named = {"run": shown, "plan_name": words, "plan_path": words, "plan_digest": words}
+    named: dict[str, Any] = {"run": shown, "plan_name": words, "plan_path": words, "plan_digest": words}
     used = ev.AgentReported(at=T0 + 6, phase=two, attempt=1, session=words, model=words, cost_usd=0.5)
     return [
         replace(first, **named),

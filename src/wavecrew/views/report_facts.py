@@ -284,7 +284,7 @@ _WORDS: Final = {
     "account": "an account that was used up",
     "lock": "waiting for a lock",
     "retry": "pauses before another try",
-    "pause": "start-up and pauses between waves",
+    "pause": "start-up, pauses between waves, agents on their own",
     "open": "at work now, or after the last phase",
 }
 
@@ -306,7 +306,7 @@ def shares(
         )
         found["people"] += silent
         found["work" if step.attempt.outcome is Outcome.SUCCEEDED else "vain"] += max(0.0, end - begin - silent)
-        clock = max(clock, step.attempt.ended or end)
+        clock = max(clock, end)  # its agent was over then, even if nobody was in charge to see it
     if chain:
         found["open"] += max(0.0, summary.elapsed - sum(found.values()))
     else:

@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import attrgetter
 from typing import Final
 
 from wavecrew.models.parallel_execution import DependencyGraph
@@ -47,11 +46,11 @@ def pacing_chain(graph: DependencyGraph, history: History, agents: int, start: f
     if not closed:
         return ()
     search = _Search(graph, history, closed, agents)
-    current: Attempt | None = max(closed, key=lambda attempt: (attempt.ended or 0.0, -attempt.started))
+    current: Attempt | None = max(closed, key=lambda attempt: (_end(attempt), -attempt.started))
     steps: list[PacingStep] = []
     while current is not None:
         before, cause, resource = search.before(current)
-        free_at = start if before is None or before.ended is None else before.ended
+        free_at = start if before is None else _end(before)
         idle = history.idle_time(current.started) - history.idle_time(free_at)
         gap = max(0.0, current.started - free_at - idle)
         steps.append(PacingStep(current, cause, resource, gap))
@@ -76,8 +75,8 @@ class _Search:
         self.of: dict[str, list[Attempt]] = {}
         for attempt in closed:
             self.of.setdefault(attempt.phase, []).append(attempt)
-        self.by_end = sorted(closed, key=lambda attempt: attempt.ended or 0.0)
-        self.ends = [attempt.ended or 0.0 for attempt in self.by_end]
+        self.by_end = sorted(closed, key=_end)
+        self.ends = [_end(attempt) for attempt in self.by_end]
         self.starts = sorted(attempt.started for attempt in history.attempts)
 
     def before(self, attempt: Attempt) -> _Found:
@@ -103,17 +102,17 @@ class _Search:
             if wait.since > attempt.started or wait.until is None:
                 continue
             holder = self.last_end(wait.holder, attempt)
-            if holder is not None and _end(holder) >= wait.until - _SLACK:
+            if holder is not None and (holder.ended or 0.0) >= wait.until - _SLACK:
                 yield holder, Waited.LOCK, wait.resource
 
     def last_end(self, phase: str, attempt: Attempt) -> Attempt | None:
         """The last attempt of a phase that was over when another one began."""
         over = [found for found in self.of.get(phase, ()) if self.precedes(found, attempt)]
-        return max(over, key=attrgetter("ended"), default=None)
+        return max(over, key=_end, default=None)
 
     def precedes(self, found: Attempt, attempt: Attempt) -> bool:
         mine, other = self.place[attempt.phase, attempt.number], self.place[found.phase, found.number]
-        return other < mine and _end(found) <= attempt.started
+        return other < mine and found.ended is not None and found.ended <= attempt.started
 
     def slot(self, attempt: Attempt, ready: float) -> Attempt | None:
         """The attempt that had to end first because all agents were at work, if there was one after `ready`."""
@@ -133,4 +132,5 @@ class _Search:
 
 
 def _end(attempt: Attempt | None) -> float:
-    return float("-inf") if attempt is None or attempt.ended is None else attempt.ended
+    """When its agent was over, which somebody may have seen only later."""
+    return float("-inf") if attempt is None or attempt.ended is None else attempt.ended - attempt.unattended
