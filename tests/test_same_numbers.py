@@ -74,8 +74,10 @@ from wavecrew.views.run_words import UNKNOWN, label
 from wavecrew.views.secrets import Secrets
 from wavecrew.views.summary import AT_WORK, RunStatus, Standing, Summary, summarize
 from wavecrew.web.metrics import metrics_text
-from wavecrew.web.page import run_page, runs_page
+from wavecrew.web.page import About, run_page
+from wavecrew.web.plain_pages import runs_page
 from wavecrew.web.scene import scene_of
+from wavecrew.web.site import Listed
 from wavecrew.web.watch import Look
 
 WIDE = 100_000
@@ -238,7 +240,7 @@ def of_page(run: Run) -> Numbers:
     look = run.look
     scene = scene_of(look)
     plan = Plan(run.state.plan_name, run.state.plan_path, tuple(run.state.graph.nodes.values()))
-    html = run_page(look, scene, analyse_plan(plan, max(1, run.state.agent_limit)), read_only=False)
+    html = run_page(look, scene, analyse_plan(plan, max(1, run.state.agent_limit)), About())
     counts = re.search(r'<span id="counts">(.*?)</span>', html)
     assert counts is not None
     found = counted(unescape(counts[1]).split(" · "))
@@ -271,7 +273,8 @@ def of_scene(run: Run) -> Numbers:
 
 
 def of_runs_page(run: Run) -> Numbers:
-    hit = re.search(r"<td>(\d+) of (\d+)</td>", runs_page([run.summary]))
+    page = runs_page([Listed(run.summary.run, run.summary)])
+    hit = re.search(r'<td class="num">(\d+) of (\d+)(?:, \d+ failed)?</td>', page)
     assert hit is not None
     return {"done": int(hit[1]), "total": int(hit[2])}
 

@@ -28,13 +28,14 @@ from wavecrew.models.events import Outcome
 from wavecrew.models.phase_status import PhaseStatus
 from wavecrew.views.summary import Standing
 from wavecrew.web import stream
-from wavecrew.web.app import MOST_STREAMS, Site, application
+from wavecrew.web.app import MOST_STREAMS, application
 from wavecrew.web.controls import wish_from
 from wavecrew.web.entry import Entry, entry_of, token_file
 from wavecrew.web.guard import Door
 from wavecrew.web.log_pieces import read_piece
 from wavecrew.web.serve import bind
 from wavecrew.web.signs import SHAPES, slug
+from wavecrew.web.site import Site
 from wavecrew.web.watch import RunWatch
 from web_world import World, busy_world, plan
 
@@ -246,7 +247,7 @@ def test_the_numbers_are_those_of_status(tmp_path: Path, monkeypatch: pytest.Mon
     with busy_world(tmp_path, 60) as world:
         now = time.time()
         monkeypatch.setattr(time, "time", lambda: now)
-        monkeypatch.setattr("wavecrew.web.app.RunWatch", partial(RunWatch, clock=time.time))
+        monkeypatch.setattr("wavecrew.web.site.RunWatch", partial(RunWatch, clock=time.time))
         page = known(site_of(world)).get("/api/run/latest").json()
         told = json.loads(CliRunner().invoke(cli, ["-C", str(tmp_path), "status", "--json"]).stdout)
         first = hear(site_of(world), until=lambda found: bool(found))[0]

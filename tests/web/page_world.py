@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from wavecrew.core.store import Store
-from wavecrew.web.app import Site
 from wavecrew.web.entry import entry_of
 from wavecrew.web.guard import Door
 from wavecrew.web.serve import bind, server_of
+from wavecrew.web.site import Site
 from web_world import World
 
 PATIENCE = 30.0

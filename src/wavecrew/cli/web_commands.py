@@ -59,10 +59,10 @@ def _serve(
 ) -> int:
     from wavecrew.api.history import open_run, place_of
     from wavecrew.api.places import find_workspace
-    from wavecrew.web.app import Site
     from wavecrew.web.entry import entry_of
     from wavecrew.web.guard import Door
     from wavecrew.web.serve import bind, serve
+    from wavecrew.web.site import Site
 
     folder = find_workspace(settings.directory)
     with place_of(folder, run) as (folder, store):

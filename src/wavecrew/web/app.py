@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial, wraps
 from importlib.resources import files
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -24,30 +20,31 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from wavecrew.api.history import open_run
-from wavecrew.api.work import work_of
-from wavecrew.core.redaction import Redaction
-from wavecrew.core.store import RunRow, Store
-from wavecrew.errors import InvalidValueError, NotFoundError, RunBusyError, StoreError, UsageError, WavecrewError
-from wavecrew.models.parallel_execution import PhaseInfo
-from wavecrew.views.run_history import History
+from wavecrew.api.report import report_of
+from wavecrew.errors import (
+    InvalidValueError,
+    LockError,
+    NotFoundError,
+    RunBusyError,
+    StoreError,
+    UsageError,
+    WavecrewError,
+)
+from wavecrew.views.report_html import html_of, policy
 from wavecrew.views.run_status import status_data
-from wavecrew.views.summary import Summary, summarize
-from wavecrew.views.terminal_text import clean, safe_json
-from wavecrew.views.work_text import work_text
-from wavecrew.web.controls import fulfil, wish_from
-from wavecrew.web.guard import Door, Guard
-from wavecrew.web.log_pieces import LONGEST, PIECE, read_piece
+from wavecrew.views.terminal_text import clean
+from wavecrew.web import phase_data
+from wavecrew.web.controls import LookingOnlyError, breach_from, break_lock, fulfil, wish_from
+from wavecrew.web.guard import Guard
 from wavecrew.web.metrics import CONTENT_TYPE, metrics_text
-from wavecrew.web.page import entry_page, run_page, runs_page, trouble_page, waiting_page
-from wavecrew.web.scene import text
-from wavecrew.web.stream import Desk, EventStream, last_heard
-from wavecrew.web.watch import RunWatch
+from wavecrew.web.page import About, run_page
+from wavecrew.web.phase_data import json_answer
+from wavecrew.web.plain_pages import entry_page, runs_page, trouble_page, waiting_page
+from wavecrew.web.site import Shown, Site
+from wavecrew.web.stream import EventStream, last_heard
 
 MOST_STREAMS: Final = 32
 """How many may listen at once."""
-_RUNS_SHOWN: Final = 200
-_DESKS: Final = 16
 _ASSETS: Final = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -57,50 +54,14 @@ _ASSETS: Final = {
 _STATUS: Final[tuple[tuple[type[WavecrewError], int], ...]] = (
     (NotFoundError, 404),
     (InvalidValueError, 400),
+    (LookingOnlyError, 403),
     (UsageError, 409),
+    (LockError, 409),
     (RunBusyError, 503),
     (StoreError, 503),
 )
 Handler = Callable[["Site", Request], Awaitable[Response]]
 _Answer = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass
-class Site:
-    """One workspace that is shown. `run` is what `/` leads to: an id, or `latest`."""
-
-    workspace: Path
-    store: Store
-    door: Door
-    run: str = "latest"
-    desks: dict[str, Desk] = field(default_factory=dict)
-    wishes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-
-    def row(self, reference: str) -> RunRow:
-        """The run that is meant. Raises NotFoundError."""
-        for row in self.store.runs():
-            if reference in ("latest", row.id):
-                return row
-        raise NotFoundError("there is no such run in this workspace", fix="all runs stand below")
-
-    def desk(self, reference: str) -> Desk:
-        """The desk of a run, made at its first call. Those that nobody looks at any more make room for others."""
-        row = self.row(reference)
-        if row.id not in self.desks:
-            for name in [one for one, desk in self.desks.items() if not desk.listeners][: len(self.desks) - _DESKS + 1]:
-                del self.desks[name]
-            self.desks[row.id] = Desk(RunWatch(self.store, row))
-        return self.desks[row.id]
-
-    @property
-    def listeners(self) -> int:
-        """How many listen to any run."""
-        return sum(desk.listeners for desk in self.desks.values())
-
-    def close(self) -> None:
-        """Let all listeners go, so that the server can end."""
-        for desk in self.desks.values():
-            desk.close()
 
 
 def application(site: Site) -> ASGIApp:
@@ -110,13 +71,17 @@ def application(site: Site) -> ASGIApp:
         ("/enter", "POST", _enter),
         ("/runs", "GET", _runs),
         ("/run/{run}", "GET", _run),
+        ("/run/{run}/report", "GET", _report),
         ("/api/run/{run}", "GET", _snapshot),
         ("/api/run/{run}/events", "GET", _events),
-        ("/api/run/{run}/facts", "GET", _facts),
-        ("/api/run/{run}/task", "GET", _task),
-        ("/api/run/{run}/log", "GET", _log),
-        ("/api/run/{run}/diff", "GET", _diff),
+        ("/api/run/{run}/facts", "GET", phase_data.facts),
+        ("/api/run/{run}/task", "GET", phase_data.task),
+        ("/api/run/{run}/log", "GET", phase_data.log),
+        ("/api/run/{run}/diff", "GET", phase_data.diff),
+        ("/api/run/{run}/prompt", "GET", phase_data.prompt),
+        ("/api/run/{run}/checks", "GET", phase_data.checks),
         ("/api/run/{run}/{verb}", "POST", _control),
+        ("/api/locks/break", "POST", _break),
         ("/metrics", "GET", _metrics),
         ("/assets/{name}", "GET", _asset),
     ]
@@ -136,15 +101,11 @@ def _answering(handler: _Answer, path: str) -> _Answer:
             code = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
             if for_people:
                 return HTMLResponse(trouble_page("This cannot be shown", error.reason, error.fix), code)
-            return _json({"error": clean(error.reason), "fix": clean(error.fix), "code": error.code}, code)
+            return json_answer({"error": clean(error.reason), "fix": clean(error.fix), "code": error.code}, code)
         except ClientDisconnect:
             return PlainTextResponse("", 400)
 
     return answer
-
-
-def _json(data: dict[str, Any], code: int = 200) -> Response:
-    return Response(safe_json(data), code, media_type="application/json")
 
 
 # -- pages ------------------------------------------------------------------------------------------------------
@@ -177,26 +138,41 @@ async def _enter(site: Site, request: Request) -> Response:
 
 
 async def _runs(site: Site, request: Request) -> Response:
-    return HTMLResponse(runs_page(await asyncio.to_thread(_summaries, site)))
-
-
-def _summaries(site: Site) -> list[Summary]:
-    opened = [open_run(site.store, row.id) for row in site.store.runs()[:_RUNS_SHOWN]]
-    now = time.time()
-    return [
-        summarize(one.state, now, alive=one.alive, history=History(one.events), signs=one.signs()) for one in opened
-    ]
+    async with site.heavy:
+        return HTMLResponse(runs_page(await asyncio.to_thread(site.runs)))
 
 
 async def _run(site: Site, request: Request) -> Response:
-    desk = await asyncio.to_thread(site.desk, request.path_params["run"])
-    look, scene = await desk.fresh()
+    shown = await asyncio.to_thread(site.show, request.path_params["run"])
+    look, scene = await shown.desk.fresh()
     if not look.state.graph.nodes:
         return HTMLResponse(trouble_page("Nothing to show yet", "This run has no phases."))
-    analysis = await asyncio.to_thread(desk.watch.analysis)
+    analysis = await asyncio.to_thread(shown.watch.analysis)
+    return HTMLResponse(run_page(look, scene, analysis, await _about(site, shown)))
+
+
+async def _about(site: Site, shown: Shown) -> About:
+    """What can be done on a page, and whether there is a newer run than the one that it shows."""
+    if shown.imported is not None:
+        return About("imported: only for looking")
     latest = await asyncio.to_thread(site.row, "latest")
-    newer = "" if latest.id == look.row.id else latest.id
-    return HTMLResponse(run_page(look, scene, analysis, read_only=site.door.read_only, newer=newer))
+    newer = "" if latest.id == shown.watch.row.id else latest.id
+    return About("only for looking" if site.door.read_only else "", newer)
+
+
+async def _report(site: Site, request: Request) -> Response:
+    """The report as `wavecrew report --format html` writes it, made anew. Its policy allows what its file needs by
+    digest, and makes it a stranger to the page: it has no cookie and can ask for nothing."""
+    shown = await asyncio.to_thread(site.show, request.path_params["run"])
+    async with site.heavy:
+        made = await asyncio.to_thread(_report_html, shown)
+    sheet = made.partition("<style>")[2].partition("</style>")[0]
+    told = f"{policy(sheet)}; frame-ancestors 'none'; sandbox allow-scripts"
+    return HTMLResponse(made, headers={"content-security-policy": told})
+
+
+def _report_html(shown: Shown) -> str:
+    return html_of(report_of(shown.watch.store, shown.workspace, shown.watch.row.id))
 
 
 async def _asset(site: Site, request: Request) -> Response:
@@ -212,79 +188,22 @@ async def _asset(site: Site, request: Request) -> Response:
 
 async def _snapshot(site: Site, request: Request) -> Response:
     """The same numbers as `status --json`, and the number of the last event in them."""
-    desk = await asyncio.to_thread(site.desk, request.path_params["run"])
-    look, _ = await desk.fresh()
-    return _json({"seq": look.seq} | status_data(look.summary))
+    shown = await asyncio.to_thread(site.show, request.path_params["run"])
+    look, _ = await shown.desk.fresh()
+    return json_answer({"seq": look.seq} | status_data(look.summary))
 
 
 async def _events(site: Site, request: Request) -> Response:
     if site.listeners >= MOST_STREAMS:
         return PlainTextResponse("too many look at once; close some of these pages\n", 503, {"retry-after": "10"})
-    desk = await asyncio.to_thread(site.desk, request.path_params["run"])
+    shown = await asyncio.to_thread(site.show, request.path_params["run"])
     after = last_heard(request.headers.get("last-event-id"), request.query_params.get("after"))
-    return EventStream(desk.messages(after))  # type: ignore[return-value]  # an answer is what can be called so
-
-
-async def _facts(site: Site, request: Request) -> Response:
-    desk = await asyncio.to_thread(site.desk, request.path_params["run"])
-    await desk.fresh()
-    found = await asyncio.to_thread(desk.watch.facts, None, phase=request.query_params.get("phase", ""))
-    return _json({"facts": [[one.seq, text(one.text)] for one in found]})
-
-
-async def _task(site: Site, request: Request) -> Response:
-    """What a phase is to do, as text."""
-    desk = await asyncio.to_thread(site.desk, request.path_params["run"])
-    look, _ = await desk.fresh()
-    phase = look.state.graph.nodes.get(request.query_params.get("phase", ""))
-    if phase is None:
-        raise NotFoundError("there is no such phase in this run")
-    return PlainTextResponse(clean("\n".join(_task_lines(phase))))
-
-
-def _task_lines(phase: PhaseInfo) -> list[str]:
-    lists = (("needs", phase.dependencies), ("writes", phase.outputs), ("reads", phase.reads), ("locks", phase.locks))
-    lines = [f"{name:<8}{', '.join(found)}" for name, found in lists if found]
-    lines += [f"{'check':<8}{' '.join(check)}" for check in phase.checks]
-    lines += [f"{'command':<8}{' '.join(phase.command)}"] if phase.command else []
-    return [*lines, "", phase.description or "(its document says no more)"]
-
-
-async def _log(site: Site, request: Request) -> Response:
-    """A piece of a log: its end, or what stands after a place in it."""
-    query = request.query_params
-    desk = await asyncio.to_thread(site.desk, request.path_params["run"])
-    attempt = last_heard(query.get("attempt"), None)
-    opened = await asyncio.to_thread(desk.watch.for_logs, query.get("phase", ""))
-    path = opened.log_file(query.get("phase", ""), attempt)
-    try:
-        most = LONGEST if query.get("long") == "1" else PIECE
-        piece = await asyncio.to_thread(read_piece, path, last_heard(query.get("after"), None), most)
-    except OSError:
-        raise NotFoundError("this attempt has printed nothing yet, or its log was removed") from None
-    told = {"x-log-begin": str(piece.begin), "x-log-end": str(piece.end), "x-log-anew": str(int(piece.anew))}
-    hide = Redaction.for_run(opened.state.settings, os.environ)
-    return PlainTextResponse(hide.text(piece.text), headers=told)
-
-
-async def _diff(site: Site, request: Request) -> Response:
-    """What an attempt has changed, as far as it is told at once."""
-    query = request.query_params
-    run, phase, attempt = request.path_params["run"], query.get("phase", ""), last_heard(query.get("attempt"), None)
-    return PlainTextResponse(clean(await asyncio.to_thread(_changes, site, run, phase, attempt)))
-
-
-def _changes(site: Site, run: str, phase: str, attempt: int | None) -> str:
-    opened = open_run(site.store, site.row(run).id)
-    if phase not in opened.state.phase_states:
-        raise NotFoundError("there is no such phase in this run")
-    told = work_text(work_of(site.store, site.workspace, opened, phase, attempt))
-    return told if len(told) <= LONGEST else f"{told[:LONGEST]}\n… (the rest: wavecrew diff)"
+    return EventStream(shown.desk.messages(after))  # type: ignore[return-value]  # an answer is what can be called so
 
 
 async def _metrics(site: Site, request: Request) -> Response:
-    desk = await asyncio.to_thread(site.desk, site.run)
-    look, _ = await desk.fresh()
+    shown = await asyncio.to_thread(site.show, site.run)
+    look, _ = await shown.desk.fresh()
     return Response(metrics_text(look), media_type=CONTENT_TYPE)
 
 
@@ -292,14 +211,27 @@ async def _metrics(site: Site, request: Request) -> Response:
 
 
 async def _control(site: Site, request: Request) -> Response:
+    wish = wish_from(request.path_params["verb"], await _wanted(site, request))
+    shown = await asyncio.to_thread(site.show, request.path_params["run"])
+    if shown.imported is not None:
+        raise UsageError(f"this run was {shown.imported.words}", fix="do it where the run took place")
+    async with site.wishes:
+        alive = await asyncio.to_thread(fulfil, site.workspace, shown.watch.row.id, wish)
+    return json_answer({"ok": True, "run": shown.watch.row.id, "wish": wish.kind.value, "coordinator": alive})
+
+
+async def _break(site: Site, request: Request) -> Response:
+    """Take a lock of this workspace from an owner that is proven dead, or of whom somebody says so."""
+    breach = breach_from(await _wanted(site, request))
+    async with site.wishes:
+        holder = await asyncio.to_thread(break_lock, site.workspace, breach)
+    return json_answer({"ok": True, "fence": breach.fence, "holder": holder})
+
+
+async def _wanted(site: Site, request: Request) -> object:
     if site.door.read_only:
-        return _json({"error": "this page is only for looking", "fix": "start it without --read-only"}, 403)
+        raise LookingOnlyError("this page is only for looking", fix="start it without --read-only")
     try:
-        data = json.loads(await request.body())
+        return json.loads(await request.body())
     except (ValueError, RecursionError):
         raise InvalidValueError("a wish must be JSON") from None
-    wish = wish_from(request.path_params["verb"], data)
-    row = await asyncio.to_thread(site.row, request.path_params["run"])
-    async with site.wishes:
-        alive = await asyncio.to_thread(fulfil, site.workspace, row.id, wish)
-    return _json({"ok": True, "run": row.id, "wish": wish.kind.value, "coordinator": alive})

@@ -15,7 +15,7 @@ from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.models.schedule import Analysis
 from wavecrew.views.plan_layout import Edge, lay_out, needed_edges
 from wavecrew.views.summary import PhaseRow
-from wavecrew.views.svg_parts import cut, number, safe, text_width
+from wavecrew.views.svg_parts import cut, safe, text_width
 from wavecrew.views.terminal_text import one_line
 from wavecrew.web.signs import slug
 
@@ -53,10 +53,10 @@ class _Graph:
     def parts(self) -> Iterator[str]:
         wide, high = self.layout.width + 2 * _MARGIN + 2 * _BAND, self.layout.height + _TOP + _MARGIN + _BAND
         yield (
-            f'<svg id="graph" role="group" aria-label="The plan by waves" width="{number(wide)}" '
-            f'height="{number(high)}" viewBox="0 0 {number(wide)} {number(high)}">'
+            f'<svg id="graph" role="group" aria-label="The plan by waves" width="{whole(wide)}" '
+            f'height="{whole(high)}" viewBox="0 0 {whole(wide)} {whole(high)}">'
         )
-        yield f'<g transform="translate({number(_MARGIN + _BAND)} {number(_TOP)})">'
+        yield f'<g transform="translate({whole(_MARGIN + _BAND)} {whole(_TOP)})">'
         yield from self.bands()
         yield from self.lines()
         for wave in self.analysis.waves:
@@ -67,14 +67,14 @@ class _Graph:
     def bands(self) -> Iterator[str]:
         """A ground for each wave, with its number above."""
         columns = self.layout.columns
-        high = number(self.layout.height + 2 * _BAND)
+        high = whole(self.layout.height + 2 * _BAND)
         for place, column in enumerate(columns):
             if place and columns[place - 1].wave == column.wave:
                 continue
             last = max(other.left for other in columns if other.wave == column.wave)
-            x, wide = number(column.left - _BAND), number(last - column.left + self.wide + 2 * _BAND)
-            yield f'<rect class="band" x="{x}" y="{number(-_BAND)}" width="{wide}" height="{high}" rx="8"/>'
-            yield f'<text class="wave" x="{number(column.left)}" y="-20">wave {column.wave}</text>'
+            x, wide = whole(column.left - _BAND), whole(last - column.left + self.wide + 2 * _BAND)
+            yield f'<rect class="band" x="{x}" y="{whole(-_BAND)}" width="{wide}" height="{high}" rx="8"/>'
+            yield f'<text class="wave" x="{whole(column.left)}" y="-20">wave {column.wave}</text>'
 
     def lines(self) -> Iterator[str]:
         """Dependencies; those of the critical path last, so that they lie on top."""
@@ -86,14 +86,14 @@ class _Graph:
         x, y = self.layout.boxes[edge[0]]
         x += self.wide
         end_x, end_y = self.layout.boxes[edge[1]]
-        d = f"M{number(x)} {number(y)}"
+        d = f"M{whole(x)} {whole(y)}"
         for first, last, level in (*self.layout.lanes[edge], (end_x, end_x, end_y)):
             if abs(level - y) < 0.05:
-                d += f"H{number(last)}"
+                d += f"H{whole(last)}"
             else:
-                middle = number((x + first) / 2)
-                d += f"C{middle} {number(y)} {middle} {number(level)} {number(first)} {number(level)}"
-                d += f"H{number(last)}" if last != first else ""
+                middle = whole((x + first) / 2)
+                d += f"C{middle} {whole(y)} {middle} {whole(level)} {whole(first)} {whole(level)}"
+                d += f"H{whole(last)}" if last != first else ""
             x, y = last, level
         return d
 
@@ -104,15 +104,20 @@ class _Graph:
         standing = row.standing.value
         critical = self.analysis.is_critical(phase.id)
         needs = " ".join(str(self.numbers[other]) for other in self.graph.dependencies(phase.id))
-        marks = f'<use href="#m-path" x="{number(self.wide - 20)}" y="6"/>' if critical else ""
+        marks = f'<use href="#m-path" x="{whole(self.wide - 20)}" y="6"/>' if critical else ""
         if phase.id in self.contested:
-            marks += f'<use href="#m-conflict" x="{number(self.wide - (36 if critical else 20))}" y="6"/>'
+            marks += f'<use href="#m-conflict" x="{whole(self.wide - (36 if critical else 20))}" y="6"/>'
         room = self.wide - 20 - 15 * (critical + (phase.id in self.contested))
         return (
             f'<g class="b{" k" if critical else ""} st-{slug(standing)}" id="b{place}" data-needs="{needs}" '
-            f'transform="translate({number(x)} {number(y - _HEIGHT / 2)})">'
-            f'<rect width="{number(self.wide)}" height="{number(_HEIGHT)}" rx="6"/>{marks}'
+            f'transform="translate({whole(x)} {whole(y - _HEIGHT / 2)})">'
+            f'<rect width="{whole(self.wide)}"/>{marks}'
             f'<text x="10" y="19">{safe(cut(self.title(phase), 13 * 1.06, room))}</text>'
             f'<use class="sg" href="#s-{slug(standing)}" x="10" y="27"/>'
             f'<text class="w" x="28" y="37.5">{standing}</text></g>'
         )
+
+
+def whole(value: float) -> str:
+    """A coordinate in whole pixels: sharp, and short where there are many."""
+    return str(round(value))

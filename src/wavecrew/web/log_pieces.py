@@ -8,9 +8,10 @@ What it does not know: whose log it is, and who asks.
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from wavecrew.views.terminal_text import clean
 
@@ -33,13 +34,23 @@ class Piece:
     anew: bool
 
 
+def regular(path: Path) -> BinaryIO:
+    """A file, opened so that neither a link nor a pipe that an agent put in its place leads astray or makes us wait.
+    Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
 def read_piece(path: Path, after: int | None = None, most: int = PIECE) -> Piece:
     """What stands after a place in a log; without one, its end. Starts and ends at line breaks if there are any in
     reach, so that no character and no control sequence is torn. A log that became shorter is begun anew.
 
-    Raises FileNotFoundError for a log that is not there.
+    Raises OSError for a log that is not there, or is no file.
     """
-    with path.open("rb") as file:
+    with regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         anew = after is None or after > size or size - after > most
         begin = max(0, size - most) if anew else after or 0

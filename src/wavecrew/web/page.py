@@ -7,94 +7,54 @@ What it does not know: requests, and who may see it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from html import escape
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from wavecrew.models.schedule import Analysis
 from wavecrew.views.run_words import UNKNOWN, label, moment, seconds
-from wavecrew.views.summary import PhaseRow, Summary
-from wavecrew.views.terminal_text import one_line
+from wavecrew.views.summary import PhaseRow
 from wavecrew.web.graph import graph_svg
+from wavecrew.web.plain_pages import HEAD, words_of
 from wavecrew.web.scene import Scene, text
 from wavecrew.web.signs import icon, slug, sprite
 from wavecrew.web.watch import Look
 
-_HEAD: Final = (
-    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
-    '<link rel="icon" href="/assets/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="/assets/page.css">'
-)
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What can be done on a page: `only_looking` says why there are no controls, `newer` is the id of the latest run of
+    the workspace, if that is another one."""
+
+    only_looking: str = ""
+    newer: str = ""
 
 
-def run_page(look: Look, scene: Scene, analysis: Analysis, *, read_only: bool, newer: str = "") -> str:
-    """The page of one run. `newer` is the id of the latest run of the workspace, if that is another one."""
-    return "\n".join(_RunPage(look, scene, analysis, read_only, newer).parts())
-
-
-def runs_page(summaries: Sequence[Summary]) -> str:
-    """The list of all runs of a workspace, newest first."""
-    rows = "".join(
-        f'<tr><td><a href="/run/{_attribute(one.run)}">{_words(one.run)}</a></td><td>{one.status.value}</td>'
-        f"<td>{one.done} of {one.total}</td><td>{moment(one.started)}</td><td>{seconds(one.elapsed)}</td>"
-        f"<td>{_words(one.title)}</td></tr>"
-        for one in summaries
-    )
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("run", "status", "done", "started", "took", "plan"))
-    table = f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-    nothing = "<p>Nothing has been run here yet. Start with <code>wavecrew run</code>.</p>"
-    return _plain("Runs", f"<h1>Runs of this workspace</h1>{table if summaries else nothing}")
-
-
-def entry_page(why: str = "") -> str:
-    """The way in: reads the key from the link, or asks for it."""
-    told = f'<p class="alarm" role="alert">{_words(why)}</p>' if why else ""
-    body = (
-        "<h1>wavecrew</h1><p>This page belongs to one user of this machine. "
-        f"The link that <code>wavecrew web</code> prints opens it.</p>{told}"
-        '<form method="post" action="/enter"><label for="token">Or paste the key from that link, or from the file '
-        '<code>.wavecrew/web/token</code>:</label> <input id="token" name="token" type="password" autocomplete="off" '
-        'required> <button type="submit">Open</button></form>'
-    )
-    return _plain("wavecrew", body, '<script type="module" src="/assets/entry.js"></script>')
-
-
-def trouble_page(title: str, why: str, fix: str = "") -> str:
-    """Something that cannot be shown, in clear words."""
-    way_out = f"<p>{_words(fix)}</p>" if fix else ""
-    return _plain(title, f'<h1>{_words(title)}</h1><p>{_words(why)}</p>{way_out}<p><a href="/runs">All runs</a></p>')
-
-
-def waiting_page(run: str) -> str:
-    """A run that is about to begin; the page looks again by itself."""
-    again = '<meta http-equiv="refresh" content="1">'
-    return _plain("wavecrew", f"<h1>Run {_words(run)}</h1><p>It begins in a moment.</p>", again)
-
-
-def _plain(title: str, body: str, more: str = "") -> str:
-    return f'{_HEAD}<title>{_words(title)}</title>{more}</head><body class="plain"><main>{body}</main></body></html>\n'
+def run_page(look: Look, scene: Scene, analysis: Analysis, about: About) -> str:
+    """The page of one run."""
+    return "\n".join(_RunPage(look, scene, analysis, about).parts())
 
 
 class _RunPage:
-    def __init__(self, look: Look, scene: Scene, analysis: Analysis, read_only: bool, newer: str) -> None:
+    def __init__(self, look: Look, scene: Scene, analysis: Analysis, about: About) -> None:
         self.look = look
         self.scene = scene
         self.analysis = analysis
-        self.read_only = read_only
-        self.newer = newer
+        self.only_looking = about.only_looking
+        self.newer = about.newer
         self.summary = look.summary
         self.numbers = {row.id: place for place, row in enumerate(self.summary.rows)}
 
     def parts(self) -> Iterator[str]:
         summary, head = self.summary, self.scene["head"]
-        yield _HEAD
-        yield f"<title>{head['done']}/{head['total']} {_words(summary.plan_name)} · wavecrew</title>"
+        yield HEAD
+        yield f"<title>{head['done']}/{head['total']} {words_of(summary.plan_name)} · wavecrew</title>"
         if not head["over"]:
             yield '<noscript><meta http-equiv="refresh" content="5"></noscript>'
         yield '<script type="module" src="/assets/page.js"></script></head>'
         yield (
-            f'<body data-run="{_attribute(summary.run)}" data-seq="{self.look.seq}" '
-            f'data-digest="{_attribute(summary.plan_digest)}"{" data-read-only" if self.read_only else ""}'
+            f'<body data-run="{words_of(summary.run)}" data-seq="{self.look.seq}" '
+            f'data-digest="{words_of(summary.plan_digest)}"{" data-read-only" if self.only_looking else ""}'
             f"{' data-old' if self.newer else ''}>"
         )
         yield sprite()
@@ -118,43 +78,45 @@ class _RunPage:
 
     def header(self) -> Iterator[str]:
         head = self.scene["head"]
-        name, run = _words(self.summary.title), _words(self.summary.run)
+        name, run = words_of(self.summary.title), words_of(self.summary.run)
         yield f'<header><h1>{name} <span class="run">run {run}</span></h1>'
         yield f'<p id="counted" class="status-{slug(head["status"])}"><b id="status">{head["status"]}</b> '
         yield f'<span id="clock" class="num">{seconds(self.summary.elapsed) if self.summary.elapsed else ""}</span> '
-        yield f'<span id="counts">{_words(" · ".join(head["counted"]))}</span></p>'
-        left, used = _words(head["left"]), _words(head["used"])
+        yield f'<span id="counts">{words_of(" · ".join(head["counted"]))}</span></p>'
+        left, used = words_of(head["left"]), words_of(head["used"])
         yield f'<p id="about"><span id="left">{left}</span> <span id="used">{used}</span></p>'
         yield (
             f'<progress id="bar" max="{max(1, head["total"])}" value="{head["done"]}" '
             'aria-label="phases done"></progress>'
         )
-        if not self.read_only:
+        if not self.only_looking:
             yield (
-                '<div class="buttons js"><button id="pause" type="button">Pause</button>'
-                '<button id="stop" type="button" class="harm">Stop…</button>'
+                '<div class="buttons"><button id="pause" type="button" class="js">Pause</button>'
+                '<button id="stop" type="button" class="harm js">Stop…</button>'
             )
         else:
-            yield '<div class="buttons js"><span class="soft">only for looking</span>'
+            yield f'<div class="buttons"><span class="soft">{words_of(self.only_looking)}</span>'
         yield (
-            '<button id="theme" type="button" aria-label="light, dark or as the system">Theme</button>'
-            '<button id="help" type="button">Keys</button></div>'
+            f'<a class="as-button" href="/run/{run}/report" target="_blank" rel="noopener">Report</a>'
+            '<a class="as-button" href="/runs">All runs</a>'
+            '<button id="theme" class="js" type="button" aria-label="light, dark or as the system">Theme</button>'
+            '<button id="help" class="js" type="button">Keys</button></div>'
         )
         yield "</header>"
 
     def notes(self) -> str:
         head = self.scene["head"]
         newer = (
-            f'<a href="/run/{_attribute(self.newer)}">There is a newer run: {_words(self.newer)}.</a>'
+            f'<a href="/run/{words_of(self.newer)}">There is a newer run: {words_of(self.newer)}.</a>'
             if self.newer
             else ""
         )
-        notes = "".join(f"<p>{_words(note)}</p>" for note in head["notes"])
+        notes = "".join(f"<p>{words_of(note)}</p>" for note in head["notes"])
         return f'{f"<p class=note>{newer}</p>" if newer else ""}<div id="notes">{notes}</div>'
 
     def needs(self) -> str:
         entries = "".join(
-            f"<li><b>{_words(one['name'])}</b> {_words(one['words'])} <code>{_words(one['command'])}</code></li>"
+            f"<li><b>{words_of(one['name'])}</b> {words_of(one['words'])} <code>{words_of(one['command'])}</code></li>"
             for one in self.scene["needs"]
         )
         hidden = "" if entries else " hidden"
@@ -195,15 +157,15 @@ class _RunPage:
         time = seconds(row.elapsed) if row.elapsed is not None else ""
         return (
             f'<tr id="r{place}" class="st-{slug(row.standing.value)}"><td>{row.wave}</td>'
-            f'<th scope="row">{_words(label(row.id, row.name))}</th>'
+            f'<th scope="row">{words_of(label(row.id, row.name))}</th>'
             f"<td>{icon(row.standing.value)} <span>{row.standing.value}</span></td><td>{row.attempts or ''}</td>"
-            f"<td>{time}</td><td>{_words(shown.get('why', ''))}</td><td>{_words(some)}</td></tr>"
+            f"<td>{time}</td><td>{words_of(shown.get('why', ''))}</td><td>{words_of(some)}</td></tr>"
         )
 
     def locks(self) -> str:
         entries = "".join(
-            f"<li>{_words(one['what'])} {one['mode']} {_words(one['who'])}"
-            + "".join(f" ← {_words(waiter['who'])}" for waiter in one.get("waiters", ()))
+            f"<li>{words_of(one['what'])} {one['mode']} {words_of(one['who'])}"
+            + "".join(f" ← {words_of(waiter['who'])}" for waiter in one.get("waiters", ()))
             + "</li>"
             for one in self.scene["locks"]
         )
@@ -215,13 +177,13 @@ class _RunPage:
 
     def footer(self) -> str:
         head = self.scene["head"]
-        commands = "".join(f"<li><code>{_words(one)}</code></li>" for one in head["next"])
-        result = f"<p>Result: {_words(head['result'])}</p>" if head["result"] else ""
+        commands = "".join(f"<li><code>{words_of(one)}</code></li>" for one in head["next"])
+        result = f"<p>Result: {words_of(head['result'])}</p>" if head["result"] else ""
         started = moment(self.summary.started) if self.summary.started is not None else UNKNOWN
         return (
             f'<footer><div id="result">{result}</div><p>The same on a command line:</p><ul id="next">{commands}</ul>'
-            f'<p class="soft">started {started} · <a href="/runs">all runs</a> · '
-            f'<a href="/api/run/{_attribute(self.summary.run)}">as JSON</a></p></footer>'
+            f'<p class="soft">started {started} · '
+            f'<a href="/api/run/{words_of(self.summary.run)}">as JSON</a></p></footer>'
         )
 
 
@@ -238,6 +200,8 @@ _PHASE: Final = (
     '<p class="tools"><span class="tabs"><button type="button" data-tab="log" aria-pressed="true">Log</button>'
     '<button type="button" data-tab="events" aria-pressed="false">Events</button>'
     '<button type="button" data-tab="task" aria-pressed="false">Task</button>'
+    '<button type="button" data-tab="prompt" aria-pressed="false">Prompt</button>'
+    '<button type="button" data-tab="checks" aria-pressed="false">Checks</button>'
     '<button type="button" data-tab="diff" aria-pressed="false">Diff</button></span>'
     '<label class="logs">attempt <select id="attempt"></select></label>'
     '<label class="logs"><input id="follow" type="checkbox" checked> follow</label>'
@@ -246,7 +210,8 @@ _PHASE: Final = (
 )
 _DIALOGS: Final = (
     '<dialog id="ask" aria-labelledby="h-ask"><form method="dialog"><h2 id="h-ask"></h2><p id="means"></p>'
-    '<p id="reasons"><label>Why <input id="reason" maxlength="500" autocomplete="off"></label></p>'
+    '<p id="reasons"><label><span id="asked">Why</span> <input id="reason" autocomplete="off"></label></p>'
+    '<p id="surely" hidden><label><input id="sure" type="checkbox"> I have made sure that it is gone</label></p>'
     '<p class="copy"><code id="command"></code> <button id="copy" type="button">Copy</button></p>'
     '<p id="refused" class="alarm" role="alert" hidden></p>'
     '<p class="buttons"><button id="no" value="no" type="submit">Leave it</button>'
@@ -255,11 +220,3 @@ _DIALOGS: Final = (
     '<p><label><input id="use-keys" type="checkbox" checked> single keys are in use</label></p>'
     '<p class="buttons"><button value="close">Close</button></p></form></dialog>'
 )
-
-
-def _words(words: Any) -> str:
-    return escape(one_line(str(words)), quote=True)
-
-
-def _attribute(words: str) -> str:
-    return escape(one_line(words), quote=True)

@@ -132,7 +132,8 @@ def _needs(summary: Summary, numbers: Mapping[str, int]) -> Iterator[dict[str, A
     for row in summary.rows:
         for one in row.asks:
             command = answer_command(row.id, one, row.asks)
-            yield {"n": numbers[row.id], "name": text(row.id), "words": text(asks_words(one)), "command": command}
+            told = {"n": numbers[row.id], "name": text(row.id), "words": text(asks_words(one)), "command": command}
+            yield told if summary.imported else told | {"question": one.number}
     for row in summary.silent:
         yield {
             "n": numbers[row.id],

@@ -19,7 +19,8 @@ from typing import Final
 import uvicorn
 
 from wavecrew.errors import PreflightError
-from wavecrew.web.app import Site, application
+from wavecrew.web.app import application
+from wavecrew.web.site import Site
 
 ADDRESS: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8642

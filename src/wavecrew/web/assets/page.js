@@ -324,9 +324,17 @@ function showLocks() {
   const age = (since) => (since === null ? "" : ` ${seconds(now() - since)}`);
   const items = locks.map((lock) => make("li", {},
     make("code", {}, lock.what), ` ${lock.mode} `, make("b", {}, lock.who), make("span", { class: "num" }, age(lock.since)),
-    lock.owner ? make("span", { class: "waiter" }, `${lock.owner}: ${lock.reason} · `, make("code", {}, `wavecrew locks break ${lock.id}${lock.owner === "suspect" ? " --force" : ""} --reason WHY`)) : "",
+    lock.owner ? make("span", { class: "waiter" }, `${lock.owner}: ${lock.reason} `, readOnly ? "" : breaker(lock)) : "",
     ...(lock.waiters ?? []).map((waiter) => make("span", { class: "waiter" }, `← ${waiter.who} waits`, make("span", { class: "num" }, age(waiter.since)), waiter.owner ? ` (${waiter.owner})` : ""))));
-  $("locks").replaceChildren(...(items.length ? items : [make("li", { class: "soft" }, "No lock is held.")]));
+  if (!items.length) items.push(make("li", { class: "soft" }, "No lock is held."));
+  const held = document.activeElement?.closest?.("#locks")?.querySelectorAll("button") ?? [];
+  const place = [...held].indexOf(document.activeElement);
+  $("locks").replaceChildren(...items);
+  if (place >= 0) $("locks").querySelectorAll("button")[place]?.focus();
+}
+// A living owner keeps its lock, so no button is offered; the server asks once more.
+function breaker(lock) {
+  return make("button", { type: "button", class: "harm", on: { click: () => askFor("break", null, null, { lock }) } }, "Break…");
 }
 function showNeeds(needs) {
   $("needs").hidden = !needs.length;
@@ -336,6 +344,7 @@ function showNeeds(needs) {
       buttons.push(make("button", { type: "button", on: { click: () => askFor("approve", null, one.gate) } }, "Approve"));
       buttons.push(make("button", { type: "button", class: "harm", on: { click: () => askFor("reject", null, one.gate) } }, "Reject…"));
     }
+    if (one.question !== undefined && !readOnly) buttons.push(make("button", { type: "button", on: { click: () => askFor("answer", one.n, null, { question: one.question, words: one.words, command: one.command }) } }, "Answer…"));
     if (one.n !== undefined) buttons.push(make("button", { type: "button", on: { click: () => select(one.n, true) } }, "Look"));
     return make("li", {}, make("b", {}, one.name), ` ${one.words} `, ...buttons, make("code", {}, one.command));
   }));
@@ -395,18 +404,19 @@ function showPhase() {
   const same = [...$("wishes").children].map((one) => one.dataset.verb).join() === buttons.map((one) => one.dataset.verb).join();
   if (!same) $("wishes").replaceChildren(...buttons);
 }
+const OF_ATTEMPTS = ["prompt", "checks", "diff"];
 let logEnd = null;
 let fetching = 0;
 async function showText(anew) {
   const row = rows[selected];
   if (!row) return;
   for (const one of document.querySelectorAll("[data-tab]")) one.setAttribute("aria-pressed", String(one.dataset.tab === tab));
-  for (const one of document.querySelectorAll(".logs")) one.hidden = tab !== "log" && !(tab === "diff" && one.querySelector("select"));
+  for (const one of document.querySelectorAll(".logs")) one.hidden = tab !== "log" && !(OF_ATTEMPTS.includes(tab) && one.querySelector("select"));
   const mine = (fetching += 1);
   const phase = encodeURIComponent(row.id);
   const element = $("text");
   if (tab === "task") return write(mine, await words(`${base}/task?phase=${phase}`));
-  if (tab === "diff") return write(mine, await words(`${base}/diff?phase=${phase}${$("attempt").value && `&attempt=${$("attempt").value}`}`));
+  if (OF_ATTEMPTS.includes(tab)) return write(mine, await words(`${base}/${tab}?phase=${phase}${$("attempt").value && `&attempt=${$("attempt").value}`}`));
   if (tab === "events") {
     const answer = await get(`${base}/facts?phase=${phase}`);
     const facts = answer ? (await answer.json()).facts : [];
@@ -456,6 +466,7 @@ function whole(on = !body.classList.contains("full")) {
 
 // -- wishes
 
+const KEPT = "All locks that it was granted together are freed. Who did so and why is kept.";
 const WISHES = {
   retry: (name) => ({ words: `Retry ${name}`, means: "It is done again from the beginning; its earlier attempts stay in the history.", yes: `Do ${name} again` }),
   "retry-all": (name) => ({ words: `Retry ${name} and what depends on it`, means: "It and everything ended that rests on it is done again.", yes: "Do all of that again" }),
@@ -465,44 +476,64 @@ const WISHES = {
   continue: () => ({ words: "Continue the run", means: "What is ready may start again.", yes: "Continue", quiet: true }),
   stop: () => ({ words: "Stop the run", harm: true, means: `All ${head.at_work} agents at work are ended, and the coordinator leaves. Finished work stays; \`wavecrew run\` goes on with it.`, yes: "End all agents and the run", quiet: true }),
   approve: (name) => ({ words: `Approve ${name}`, means: "What stands behind it may start.", yes: `Let ${name} start` }),
+  answer: (name, row, more) => ({ words: `Answer ${name}`, means: `It ${more.words}`, yes: "Answer", must: true }),
+  break: (name, row, { lock }) => ({
+    words: `Break the lock on ${lock.what}`, harm: true, must: true, sure: lock.owner === "suspect", yes: `Take it from ${lock.who}`,
+    means: lock.owner === "suspect"
+      ? `${lock.who} gives no sign of life, but there is no proof of death either: ${lock.reason}. If it is alive, two could write one file. ${KEPT}`
+      : `${lock.who} is dead: ${lock.reason}. ${KEPT}`,
+  }),
   reject: (name) => ({ words: `Reject ${name}`, harm: true, means: "The phases behind it are given up. Your reason stands in every report.", yes: `Refuse ${name}`, must: true }),
 };
-function askFor(kind, n, gate) {
+function askFor(kind, n, gate, more = {}) {
   if (readOnly) return;
   const row = n === null ? null : rows[n];
   const name = gate ?? (row ? nameOf.get(n) : "");
-  const told = WISHES[kind](name, row);
+  const told = WISHES[kind](name, row, more);
   const verb = { "retry-all": "retry", stop: "cancel" }[kind] ?? kind;
-  wish = { verb, told, data: {} };
+  wish = { verb, told, data: {}, more };
   if (row) wish.data.phases = [row.id];
   if (gate) wish.data.gates = [gate];
   if (kind === "retry-all") wish.data.hard = true;
+  if (more.question) wish.data.question = more.question;
+  if (more.lock) wish.data.fence = more.lock.id;
   wish.argument = row ? row.arg ?? row.id : gate ? quote(gate) : "";
   put($("h-ask"), told.words);
   put($("means"), told.means);
   put($("yes"), told.yes);
   $("yes").className = told.harm ? "harm" : "";
   $("reasons").hidden = Boolean(told.quiet);
+  put($("asked"), kind === "answer" ? "Answer" : "Why");
+  $("reason").maxLength = kind === "answer" ? 4000 : 500;
   $("reason").value = "";
+  $("surely").hidden = !told.sure;
+  $("sure").checked = false;
   $("refused").hidden = true;
   showCommand();
   $("ask").showModal();
   (told.must ? $("reason") : told.harm ? $("no") : $("yes")).focus();
 }
 function showCommand() {
-  const reason = $("reason").value.trim();
-  const parts = ["wavecrew", wish.verb, wish.data.hard ? "--with-downstream" : "", reason ? `--reason ${quote(reason)}` : wish.told.must ? "--reason WHY" : "",
-    "old" in body.dataset ? `--run ${run}` : "", wish.argument].filter(Boolean);
-  put($("command"), parts.join(" "));
-  $("yes").disabled = Boolean(wish.told.must && !reason);
+  put($("command"), commandOf($("reason").value.trim()));
+  $("yes").disabled = Boolean((wish.told.must && !$("reason").value.trim()) || (wish.told.sure && !$("sure").checked));
 }
+function commandOf(words) {
+  const { lock, command } = wish.more;
+  if (lock) return `wavecrew locks break ${lock.id}${wish.told.sure ? " --force" : ""} --reason ${words ? quote(words) : "WHY"}`;
+  const where = "old" in body.dataset ? `--run ${run}` : "";
+  if (command) return `${command.replace("wavecrew answer", `wavecrew answer ${where}`.trim()).replace(/'\.\.\.'$/, "")}${words ? quote(words) : "'...'"}`;
+  return ["wavecrew", wish.verb, wish.data.hard ? "--with-downstream" : "", words ? `--reason ${quote(words)}` : wish.told.must ? "--reason WHY" : "",
+    where, wish.argument].filter(Boolean).join(" ");
+}
+$("sure").addEventListener("change", showCommand);
 $("reason").addEventListener("input", showCommand);
 $("copy").addEventListener("click", (event) => copy($("command").textContent, event.target));
 $("yes").addEventListener("click", async () => {
   $("yes").disabled = true;
   const reason = $("reason").value.trim();
-  const refused = await send(wish.verb, reason ? { ...wish.data, reason } : wish.data);
-  $("yes").disabled = false;
+  const told = !reason ? {} : wish.verb === "answer" ? { text: reason } : { reason };
+  const refused = await send(wish.verb, { ...wish.data, ...told, ...(wish.told.sure ? { force: true } : {}) });
+  showCommand();
   put($("refused"), refused);
   $("refused").hidden = !refused;
   if (!refused) $("ask").close();
@@ -515,7 +546,7 @@ $("ask").addEventListener("keydown", (event) => {
 });
 async function send(verb, data) {
   try {
-    const answer = await fetch(`${base}/${verb}`, {
+    const answer = await fetch(verb === "break" ? "/api/locks/break" : `${base}/${verb}`, {
       method: "POST", headers: { "content-type": "application/json", "x-wavecrew": "1" }, body: JSON.stringify(data),
     });
     if (answer.ok) {
@@ -558,6 +589,8 @@ const KEYS = [
   ["l", "log of the phase", () => { tab = "log"; showText(true); }],
   ["e", "events of the phase", () => { tab = "events"; showText(true); }],
   ["d", "task of the phase", () => { tab = "task"; showText(true); }],
+  ["i", "prompt of the attempt: what its agent was given", () => { tab = "prompt"; showText(true); }],
+  ["h", "checks of the attempt", () => { tab = "checks"; showText(true); }],
   ["c", "changes of the phase", () => { tab = "diff"; showText(true); }],
   ["f", "log over the whole window", () => selected !== null && whole()],
   ["r", "retry the phase", () => offered("retry")],
