@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wavecrew.agents.asking import asking_line
+from wavecrew.agents.own_tools import NAME, TOOLS, entry
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, event_in, one_line, plus, whole
 from wavecrew.models.agent_programs import Capabilities
@@ -67,6 +68,7 @@ class ClaudeAgent:
     )
     environment: Final[Mapping[str, str]] = _ENVIRONMENT
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
+    takes_tools: Final = True
     own_paths: Final = ("~/.claude/", "~/.claude.json")
 
     login_argv: Final = ("claude", "auth", "status")
@@ -86,12 +88,15 @@ class ClaudeAgent:
 
     def prepare(self, phase: PhaseInfo, context: AttemptContext) -> Invocation:
         """One step; the prompt comes on standard input."""
+        allowed = ",".join((_ALLOWED, *(f"mcp__{NAME}__{tool}" for tool in TOOLS if context.tools)))
         argv = [self.program, "-p", "--output-format", "stream-json", "--verbose"]
-        argv += ["--permission-mode", "acceptEdits", "--allowedTools", _ALLOWED, "--disallowedTools", _TAKEN_AWAY]
+        argv += ["--permission-mode", "acceptEdits", "--allowedTools", allowed, "--disallowedTools", _TAKEN_AWAY]
         if context.model:
             argv += ["--model", context.model]
         if context.session:
             argv += ["--resume", context.session]
+        if context.tools:  # beside the user's own servers
+            argv += ["--mcp-config", json.dumps({"mcpServers": {NAME: entry(context)}})]
         if context.hook:
             argv += ["--settings", _gate(context)]
         step = JobStep(JobStepKind.AGENT, "claude", tuple(argv), prompt_for(phase, context))

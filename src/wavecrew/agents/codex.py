@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wavecrew.agents.asking import asking_line
+from wavecrew.agents.own_tools import toml_entry
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, event_in
 from wavecrew.models.agent_programs import Capabilities
@@ -59,6 +60,7 @@ class CodexAgent:
     )
     environment: Final[Mapping[str, str]] = MappingProxyType({})
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
+    takes_tools: Final = True
     own_paths: Final = ("~/.codex/",)
 
     login_argv: Final = ("codex", "login", "status")
@@ -76,6 +78,7 @@ class CodexAgent:
         """One step; the prompt comes on standard input."""
         sandbox = "danger-full-access" if context.ceiling else "workspace-write"
         settings = ['approval_policy="never"', f'sandbox_mode="{sandbox}"', *_QUIET, *gate_settings(context)]
+        settings += [toml_entry(context)] if context.tools else []
         argv = [self.program, "exec", "--json", "--skip-git-repo-check"]
         argv += [argument for setting in settings for argument in ("-c", setting)]
         if context.model:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from wavecrew.agents.asking import asking_line
+from wavecrew.agents.own_tools import NAME, PATIENCE_SECONDS, entry
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, one_line
 from wavecrew.models.agent_programs import Capabilities
@@ -66,6 +67,7 @@ class GeminiAgent:
             504 % 256: Ending.UNREACHABLE,
         }
     )
+    takes_tools: Final = True
     own_paths: Final = ("~/.gemini/",)
 
     def problem(self, phase: PhaseInfo, command: tuple[str, ...]) -> str:
@@ -100,6 +102,8 @@ def _settings(context: AttemptContext) -> dict[str, object]:
         "privacy": {"usageStatisticsEnabled": False},
         "telemetry": {"enabled": False},
     }
+    if context.tools:
+        settings["mcpServers"] = {NAME: entry(context, timeout=PATIENCE_SECONDS * 1000, trust=True)}
     if context.hook:
         hook = {
             "type": "command",

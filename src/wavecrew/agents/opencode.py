@@ -13,6 +13,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import Final
 
+from wavecrew.agents.own_tools import opencode_entry
 from wavecrew.agents.prompt import prompt_for
 from wavecrew.agents.streams import Event, EventReader, ending_of, plus, whole
 from wavecrew.models.agent_programs import Capabilities
@@ -99,6 +100,7 @@ class OpencodeAgent:
     )
     environment: Final[Mapping[str, str]] = _ENVIRONMENT
     exit_meanings: Final[Mapping[int, Ending]] = MappingProxyType({})
+    takes_tools: Final = True
     own_paths: Final = (
         "~/.cache/opencode/",
         "~/.config/opencode/",
@@ -118,6 +120,8 @@ class OpencodeAgent:
         # with a title of ours it asks no model for one, of which it tells no tokens
         argv += ["-s", context.session] if context.session else [f"--title=wavecrew: phase {phase.id}"]
         settings: dict[str, object] = {"autoupdate": False, "share": "disabled"}
+        if context.tools:
+            settings["mcp"] = opencode_entry(context)
         files = {}
         if context.hook:
             files[_PLUGIN] = _GATE.replace("__HOOK__", json.dumps(context.hook)).replace(

@@ -73,6 +73,13 @@ _ENDING: Final = (
     "Do the whole task before you end. Nobody can answer questions: decide yourself, and say in your last message what "
     "you decided, what you did, and what is missing. Do not say that something is done which is not."
 )
+_ENDING_WITH_TOOLS: Final = (
+    "Do the whole task before you end. You have three tools of wavecrew. At each larger step, say with `progress` what "
+    "you do now. With `lock_request` you can have files before you change them. With `ask_human` you can ask a person: "
+    "only what you cannot find out, and whose answer changes what you do. If no answer comes, go on with what does not "
+    "depend on it, ask again with the same words later, and in the end decide yourself. Say in your last message what "
+    "you decided, what you did, and what is missing. Do not say that something is done which is not."
+)
 
 
 def prompt_for(phase: PhaseInfo, context: AttemptContext) -> str:
@@ -118,7 +125,7 @@ def _values(phase: PhaseInfo, context: AttemptContext) -> dict[str, str]:
         "checks": _listing("These commands must succeed afterwards", checks),
         "limits": _LIMITS,
         "more": _ASK_ON_WRITE if context.hook else (_NEVER if phase.outputs else ""),
-        "ending": _ENDING,
+        "ending": _ENDING_WITH_TOOLS if context.tools else _ENDING,
         "failure": _failure(context),
         "attempt": str(context.attempt),
         "run": context.run,

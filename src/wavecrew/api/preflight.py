@@ -9,6 +9,7 @@ looks at those).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 
 from wavecrew.api.agent_programs import ask_logins, look_for, program_of
 from wavecrew.config.parallel_config import ParallelExecutionConfig
@@ -29,6 +30,10 @@ def require_programs(
 ) -> None:
     """Raise PreflightError for a phase whose agent program is not installed, cannot be started, or would write without
     asking although it has to ask. `tell` is told what takes its time, and what is in doubt."""
+    if config.phase_tools == "on" and find_spec("mcp") is None:
+        raise PreflightError(
+            "phase_tools = on needs the library for the Model Context Protocol", fix="pip install 'wavecrew[mcp]'"
+        )
     first: dict[str, PhaseInfo] = {}
     for phase in phases:
         first.setdefault(jobs.agent_of(phase), phase)

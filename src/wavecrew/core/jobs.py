@@ -32,6 +32,7 @@ PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAG
 
 
 PORTS_PER_SLOT: Final = 10
+_TOOLS: Final = (sys.executable, "-P", "-m", "wavecrew", "mcp")
 _TITLE: Final = 80
 
 
@@ -235,6 +236,8 @@ class JobMaker:
                 hook_timeout=self.bounds.hook_timeout,
                 ceiling=self.bounds.is_limited(name),
             )
+            if self.bounds.tools and getattr(self.agents[name], "takes_tools", False):
+                context = replace(context, tools=_TOOLS, tools_environment=self._marks(phase.id, attempt, desk, folder))
         invocation = self.agents[name].prepare(phase, context)
         own, more = invocation.steps, dict(invocation.environment)
         if self.bounds is not None:
@@ -264,6 +267,16 @@ class JobMaker:
         wanted = {*PASSED_ON, *self.passed_on, *passed_to}
         return {name: text for name, text in self.environ.items() if name in wanted or name.startswith("LC_")}
 
+    def _marks(self, phase: str, attempt: int, desk: Desk, folder: Path) -> dict[str, str]:
+        """The variables that tell which attempt a process belongs to."""
+        return {
+            ATTEMPT_MARK: str(folder),
+            "WAVECREW_RUN": self.run,
+            "WAVECREW_PHASE": phase,
+            "WAVECREW_ATTEMPT_NUMBER": str(attempt),
+            "WAVECREW_WORKSPACE": str(desk.workspace),
+        }
+
     def _job(
         self,
         phase: str,
@@ -276,11 +289,7 @@ class JobMaker:
         passed_to: tuple[str, ...] = (),
     ) -> Job:
         own = {
-            ATTEMPT_MARK: str(folder),
-            "WAVECREW_RUN": self.run,
-            "WAVECREW_PHASE": phase,
-            "WAVECREW_ATTEMPT_NUMBER": str(attempt),
-            "WAVECREW_WORKSPACE": str(desk.workspace),
+            **self._marks(phase, attempt, desk, folder),
             "WAVECREW_ROOT": str(self.workspace),
             "WAVECREW_INDEX": str(desk.slot),
             "WAVECREW_PORT_BASE": str(self.first_port + (desk.slot - 1) * PORTS_PER_SLOT),

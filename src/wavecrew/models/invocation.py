@@ -112,5 +112,9 @@ class AttemptContext:
     """Program and arguments that an agent has to ask before each tool call; empty is no gate."""
     hook_timeout: float = 600.0
     """How long the agent must wait for an answer, in seconds; the hook itself has to be faster."""
+    tools: tuple[str, ...] = ()
+    """Program and arguments of a server of tools that the agent may start (docs/mcp.md); empty is none."""
+    tools_environment: Mapping[str, str] = field(default_factory=dict)
+    """The variables that tell that server for whom it speaks; programs hand their servers few of their own."""
     ceiling: bool = False
     """Whether the kernel keeps writes within what the phase may write, so that no sandbox of the agent is needed."""
