@@ -250,6 +250,17 @@ def test_waits_in_an_attempt_are_part_of_it() -> None:
     assert (used_up.parent_id, used_up.begin) == (spans[0].span_id, at(3))
 
 
+def test_two_waits_of_one_moment_are_two_spans() -> None:
+    asked_to = {"at": T0 + 2, "phase": "01", "attempt": 1, "tool": "Write", "paths": ("x.py",), "allowed": True}
+    judged = [ev.WriteJudged(**asked_to, waited=1, holder=holder) for holder in ("02", "03")]
+    spans = named(trace([*opening(MINITABLE[0]), start(0, "01"), *judged, end(4, "01")]), "wait for a lock")
+    assert [(one.begin, one.end, one.attributes[names.WAIT_WHOM]) for one in spans] == [
+        (at(1), at(2), "02"),
+        (at(1), at(2), "03"),
+    ]
+    assert len({one.span_id for one in spans}) == 2
+
+
 def test_work_that_comes_home_is_a_merge_and_its_checks() -> None:
     plan = (phase("1 a"), phase("2 b"))
     events = [
@@ -277,6 +288,26 @@ def test_work_that_comes_home_is_a_merge_and_its_checks() -> None:
     assert [event.name for event in second.events] == [names.SEALED, names.MERGE_REFUSED]
     red = [*events[:7], fail(8, "1", cause=Cause.GATE)]
     assert named(trace(red), names.CHECK_NAME)[0].attributes[names.TASK_RESULT] == "failure"
+
+
+def test_several_that_are_checked_as_one_tree_say_beside_whom() -> None:
+    events = [*opening(phase("1 a"), phase("2 b"), isolation="worktree"), work(0, "1"), work(0, "2"), seal(2, "1")]
+    both = [replace(propose(5, name), beside="1") for name in ("1", "2")]
+    checks = named(trace([*events, seal(3, "2"), *both, merged(9, "1"), merged(9, "2")]), names.CHECK_NAME)
+    assert [one.attributes.get(names.BESIDE) for one in checks] == [None, "1"]
+
+
+def test_a_question_is_a_wait_of_the_attempt_for_a_person() -> None:
+    asking = ev.QuestionAsked(at=T0 + 1, phase="01", attempt=1, question=1, text="Which port?")
+    answer = ev.QuestionAnswered(at=T0 + 3, phase="01", question=1, by="ann", text="80")
+    asked_for = [*opening(MINITABLE[0]), start(0, "01"), asking]
+    spans = trace([*asked_for, answer, end(4, "01")])
+    [one] = named(spans, names.QUESTION_NAME)
+    assert (one.parent_id, one.begin, one.end) == (attempt(spans, "01").span_id, at(1), at(3))
+    told_of = [one.attributes[name] for name in (names.WAIT_FOR, names.WAIT_WHOM, names.WAIT_PEOPLE)]
+    assert told_of == ["Which port?", "ann", True]
+    [unanswered] = named(trace([*asked_for, fail(2, "01", retry_at=9)], now=T0 + 5, alive=True), names.QUESTION_NAME)
+    assert unanswered.attributes[names.OPEN] is True
 
 
 def test_a_run_that_was_imported_is_the_same_trace() -> None:

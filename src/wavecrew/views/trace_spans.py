@@ -23,7 +23,7 @@ from wavecrew.views.summary import RunStatus
 from wavecrew.views.terminal_text import cut
 from wavecrew.views.trace_events import Told, Words, attempt_event, run_event
 from wavecrew.views.trace_ids import attempt_id, span_id, trace_id
-from wavecrew.views.trace_merges import merge_stretches
+from wavecrew.views.trace_merges import Asking, Merging, askings, mergings
 from wavecrew.views.trace_values import Span, SpanEvent, SpanLink, Value, known, nanoseconds
 
 LONGEST: Final = 1000
@@ -76,11 +76,8 @@ class _Trace:
             yield self._wait(wait)
         for begin, end in self.report.history.idle:
             yield self._part(self.root_id, names.IDLE_NAME, begin, end, {names.SPAN: names.IDLE_SPAN})
-        for phase, attempt, kind, begin, until, result in merge_stretches(self.report.events):
-            name = names.MERGE_NAME if kind == names.MERGE_SPAN else names.CHECK_NAME
-            about = {names.SPAN: kind, names.PHASE: self.words(phase), names.TASK_RESULT: result}
-            parent = attempt_id(self.id, phase, attempt)
-            yield self._part(parent, name, begin, until, about, bad=result in names.BAD)
+        yield from map(self._merging, mergings(self.report.events))
+        yield from map(self._asking, askings(self.report.events))
 
     # -- the run
 
@@ -221,7 +218,6 @@ class _Trace:
     # -- all that takes time beside them
 
     def _wait(self, wait: Stretch) -> Span:
-        """A wait is part of the attempt in which it began, or of the run."""
         attributes: dict[str, Value | None] = {
             names.SPAN: names.WAIT_SPAN,
             names.WAIT_KIND: wait.kind.value,
@@ -234,7 +230,30 @@ class _Trace:
         key = (wait.kind.value, wait.phase, wait.what)
         return self._part(self._at_work(wait), name, wait.since, wait.until, attributes, *key)
 
-    def _at_work(self, wait: Stretch) -> str:
+    def _merging(self, one: Merging) -> Span:
+        attributes: dict[str, Value | None] = {
+            names.SPAN: one.kind,
+            names.PHASE: self.words(one.phase),
+            names.TASK_RESULT: one.result,
+            names.BESIDE: self.words(one.beside),
+        }
+        name = names.MERGE_NAME if one.kind == names.MERGE_SPAN else names.CHECK_NAME
+        parent = attempt_id(self.id, one.phase, one.attempt)
+        return self._part(parent, name, one.since, one.until, attributes, bad=one.result in names.BAD)
+
+    def _asking(self, one: Asking) -> Span:
+        attributes: dict[str, Value | None] = {
+            names.SPAN: names.WAIT_SPAN,
+            names.WAIT_KIND: names.QUESTION,
+            names.WAIT_FOR: self.words(one.text),
+            names.WAIT_WHOM: self.words(one.by),
+            names.WAIT_PEOPLE: True,
+            names.PHASE: self.words(one.phase),
+        }
+        return self._part(self._at_work(one), names.QUESTION_NAME, one.since, one.until, attributes, one.phase)
+
+    def _at_work(self, wait: Stretch | Asking) -> str:
+        """The span of the attempt that all of a wait was part of, or that of the run."""
         for one in self._facts.get(wait.phase, ()):
             begin, end = one.attempt.started, one.attempt.started + one.seconds
             if begin <= wait.since < end and (wait.until or 0.0) <= end:
