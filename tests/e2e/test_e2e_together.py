@@ -113,9 +113,11 @@ def test_outputs_that_are_missing_are_told_by_the_one_that_owes_them(repo: Repo)
 
 
 def test_one_that_is_cancelled_meanwhile_is_not_brought_in(repo: Repo) -> None:
-    _held_up(repo, a="echo a > a", b="echo b > b")
+    _held_up(repo, a="echo a > a", b='until test -e "$HOME/now"; do sleep 0.02; done; echo b > b')
     running = repo.box.start_run("-j", "8", "--audit", "off")
-    wait_for(lambda: _sealed(repo, 3), "all is sealed")
+    wait_for(lambda: _sealed(repo, 2), "the first is at its gate, and a waits")
+    (repo.box.home / "now").touch()
+    wait_for(lambda: _sealed(repo, 3), "b waits behind a")
     assert repo.box.wavecrew("cancel", "b").code == 0
     _open(repo)
 
