@@ -462,12 +462,13 @@ def test_a_collector_that_refuses_is_quoted(
 
 
 @pytest.mark.parametrize(
-    ("dead", "patience", "words"), [(True, 0.5, "Connection refused"), (False, 0.3, "it does not answer")]
+    ("dead", "patience", "words"), [(True, 3.0, "Connection refused"), (False, 1.0, "it does not answer")]
 )
 def test_nobody_is_waited_for(
     dead: bool, patience: float, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(trace_export, "PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(trace_export, "_MARGIN_SECONDS", 60.0)
     with collector(status=0) as found:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1" if dead else found.address)
         assert send(trace(good_run())) == words
@@ -476,7 +477,7 @@ def test_nobody_is_waited_for(
 
 def test_a_library_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     with collector() as found:
-        monkeypatch.setattr(trace_export, "PATIENCE_SECONDS", -0.9)
+        monkeypatch.setattr(trace_export, "_MARGIN_SECONDS", 0.1 - trace_export.PATIENCE_SECONDS)
         monkeypatch.setattr(trace_export._Sending, "work", lambda self: found.silent.wait(60))
         assert send(trace(good_run())) == "it takes too long"
 

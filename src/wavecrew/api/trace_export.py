@@ -35,6 +35,8 @@ _BATCH: Final = 256
 """Spans in one request."""
 PATIENCE_SECONDS: Final = 4.0
 """How long a collector has for one request, further tries included."""
+_MARGIN_SECONDS: Final = 3.0
+"""How much longer the library has to keep to that."""
 _LONGEST_SECONDS: Final = 30.0
 """How long a collector has that takes one request after the other."""
 
@@ -81,12 +83,12 @@ def send(spans: Sequence[Span]) -> str:
     while thread.is_alive() and time.monotonic() < end:
         before = sending.taken
         try:
-            thread.join(PATIENCE_SECONDS + 1)
+            thread.join(PATIENCE_SECONDS + _MARGIN_SECONDS)
         except KeyboardInterrupt:
             return "interrupted"
         if thread.is_alive() and sending.taken == before:
             break
-    return sending.problem if not thread.is_alive() else "it takes too long"
+    return (sending.words or ["it takes too long"])[-1] if thread.is_alive() else sending.problem
 
 
 class _Sending:
@@ -96,6 +98,8 @@ class _Sending:
         self._spans = spans
         self.taken = 0
         self.problem = ""
+        self.words: list[str] = []
+        """What went wrong with single requests."""
 
     def work(self) -> None:
         with _in_silence():
@@ -112,11 +116,10 @@ class _Sending:
         if not found:
             self.problem = "OTEL_SDK_DISABLED is set"
             return
-        words: list[str] = []
-        exporter: SpanExporter = OTLPSpanExporter(timeout=PATIENCE_SECONDS, session=_session(words))
+        exporter: SpanExporter = OTLPSpanExporter(timeout=PATIENCE_SECONDS, session=_session(self.words))
         for place in range(0, len(found), _BATCH):
             if exporter.export(found[place : place + _BATCH]) is not SpanExportResult.SUCCESS:
-                self.problem = words[-1] if words else "it was not taken"
+                self.problem = (self.words or ["it was not taken"])[-1]
                 return
             self.taken += 1
         exporter.shutdown()
