@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 # Tests that kill, fill, storm and attack, or start many programs; they take longer than all the others together.
 HARD := tests/chaos tests/test_acp_driver.py tests/test_web_process.py tests/e2e/test_control.py \
   $(patsubst %,tests/e2e/test_e2e_%.py,acp completion consent demo edits edits_in_git export gate_proof gates ground hostile_git \
-  looks mcp notices quota results sessions storm together traces tui worktrees)
+  looks mcp notices quota results sessions storm together traces tui watchers worktrees)
 # Those that are about the founding modules.
 ABOUT := $(patsubst %,tests/test_%.py,agent_choices agent_programs approval checks config conflicts edited experience \
   findings gate_waits holds homecoming_views inputs lock_table lock_text models places plan_views pools proof questions \
