@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,3 +43,14 @@ def repo(box: Sandbox) -> Repo:
     found = Repo(box)
     found.begin()
     return found
+
+
+@pytest.fixture
+def claude_repo(repo: Repo) -> Repo:
+    """The same, where the program `claude` is one of ours that does what its prompt says."""
+    program = repo.box.home / "bin" / "claude"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_claude.py")} "$@"\n')
+    program.chmod(0o755)
+    repo.box.extra["PATH"] = f"{program.parent}:{os.environ['PATH']}"
+    return repo

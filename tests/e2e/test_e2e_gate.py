@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +12,8 @@ from wavecrew.core.ceiling import probe
 
 
 @pytest.fixture
-def repo(box: Sandbox) -> Repo:
-    program = box.home / "bin" / "claude"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_claude.py")} "$@"\n')
-    program.chmod(0o755)
-    box.extra["PATH"] = f"{program.parent}:{os.environ['PATH']}"
-    found = Repo(box)
-    found.begin()
-    return found
+def repo(claude_repo: Repo) -> Repo:
+    return claude_repo
 
 
 def task(name: str, script: str, *, writes: tuple[str, ...] = (), **keys: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from repo import Repo, work
 from sandbox import Sandbox, phase, wait_for
 

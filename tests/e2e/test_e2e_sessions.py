@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from repo import Repo
-from sandbox import Sandbox, wait_for
+from sandbox import wait_for
 
 QUIET = ("--isolation", "shared", "--ceiling", "off")
 SHARED = (*QUIET, "--ui", "jsonl")
 
 
 @pytest.fixture
-def repo(box: Sandbox) -> Repo:
-    program = box.home / "bin" / "claude"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("fake_claude.py")} "$@"\n')
-    program.chmod(0o755)
-    box.extra["PATH"] = f"{program.parent}:{os.environ['PATH']}"
-    found = Repo(box)
-    found.begin()
-    return found
+def repo(claude_repo: Repo) -> Repo:
+    return claude_repo
 
 
 def plan(repo: Repo, *script: str, **keys: Any) -> None:
