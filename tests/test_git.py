@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import git_world
 from wavecrew.core.git import Git
 from wavecrew.core.git_calls import printable
 from wavecrew.core.liveness import is_locked
@@ -25,13 +26,9 @@ from wavecrew.errors import ExitCode, GitError, InternalError, NotFoundError, Pr
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user without any configuration but a name."""
-    for name in [name for name in os.environ if name.startswith("GIT_") or name == "XDG_CONFIG_HOME"]:
-        monkeypatch.delenv(name)
     folder = tmp_path / "home"
     folder.mkdir()
-    folder.joinpath(".gitconfig").write_text("[user]\n\tname = Someone\n\temail = someone@example.org\n")
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git_world.home(folder, monkeypatch)
     return folder
 
 
@@ -205,7 +202,7 @@ def test_the_caller_can_name_the_author_and_the_index(folder: Path, tmp_path: Pa
     assert git.text("diff", "--cached", "--name-only", environment={"GIT_INDEX_FILE": index}) == "b.txt"
     author = {"GIT_AUTHOR_NAME": "Phase 3", "GIT_AUTHOR_EMAIL": "p3@example.org"}
     git.run("commit", "-q", "--allow-empty", "-m", "x", environment=author)
-    assert git.text("log", "-1", "--format=%an %cn") == "Phase 3 Someone"
+    assert git.text("log", "-1", "--format=%an %cn") == "Phase 3 Ada"
 
 
 def test_what_the_caller_adds_does_not_arm_git_again(hostile: Path, canary: Path) -> None:

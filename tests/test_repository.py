@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import git_world
 from wavecrew.core.git import Git
 from wavecrew.core.repository import RepositoryFacts, look, require_sound, warnings
 from wavecrew.errors import ExitCode, PreflightError
@@ -21,13 +22,9 @@ SOUND = RepositoryFacts(
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("GIT_") or name == "XDG_CONFIG_HOME"]:
-        monkeypatch.delenv(name)
     folder = tmp_path / "home"
     folder.mkdir()
-    folder.joinpath(".gitconfig").write_text("[user]\n\tname = Someone\n\temail = someone@example.org\n")
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git_world.home(folder, monkeypatch)
     return folder
 
 
