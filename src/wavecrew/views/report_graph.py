@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from wavecrew.models.parallel_execution import DependencyGraph, PhaseInfo
 from wavecrew.models.plan import Plan
 from wavecrew.models.schedule import Analysis, analyse
 from wavecrew.views.plan_graph import mermaid
+from wavecrew.views.plan_layout import needed_edges
 from wavecrew.views.plan_svg import Shown, plan_svg
 from wavecrew.views.report_facts import PhaseFacts, Report
 from wavecrew.views.report_picture import PagePicture
@@ -27,6 +29,17 @@ _COLOURS: Final = {
     "waived": ("#7a5a00", (Standing.SKIPPED,)),
     "now": ("#1b62b5", (Standing.RUNNING, Standing.MERGING)),
 }
+
+
+ARROWS: Final = 500
+"""How many lines Mermaid draws unless it is told otherwise; what shows a pull request cannot be told."""
+LETTERS: Final = 50_000
+"""How long a text it reads."""
+
+
+def fits_mermaid(text: str) -> bool:
+    """Whether Mermaid draws a text of ours, with the settings that it comes with."""
+    return len(text) <= LETTERS and sum(map(text.count, (" --> ", " ==> ", " .- "))) <= ARROWS
 
 
 def svg_of(report: Report) -> str:
@@ -55,11 +68,17 @@ def state_words(one: PhaseFacts, between: str = " · ") -> str:
 
 
 def mermaid_of(report: Report) -> str:
-    """A flowchart for READMEs and pull requests; states are words in the boxes and colours of their rims."""
+    """A flowchart for READMEs and pull requests; states are words in the boxes and colours of their rims. As in our own
+    picture, dependencies that follow from others are left out: Mermaid refuses more than `ARROWS`."""
     named = {one.row.id: _named(report.state.graph.nodes[one.row.id], one) for one in report.phases}
-    graph = DependencyGraph(named, report.state.graph.edges)
+    analysis = _analysis(report)
+    needed: dict[str, list[str]] = {name: [] for name in named}
+    for before, after in needed_edges(report.state.graph, pairwise(analysis.critical_path)):
+        needed[after].append(before)
+    room = max(0, ARROWS - sum(map(len, needed.values())))
+    graph = DependencyGraph(named, {name: tuple(found) for name, found in needed.items()})
     plan = Plan(report.summary.plan_name or "plan", "", tuple(named.values()))
-    text = mermaid(plan, replace(_analysis(report), graph=graph))
+    text = mermaid(plan, replace(analysis, graph=graph, conflicts=analysis.conflicts[:room]))
     run = "".join(letter for letter in report.summary.run if letter.isalnum() or letter in "-_")
     return f"%% wavecrew report of run {run}\n{text.rstrip()}\n" + "".join(f"  {line}\n" for line in _classes(report))
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from wavecrew.views.report_compare import Comparison, Pair, Side
 from wavecrew.views.report_facts import PhaseFacts, Report
-from wavecrew.views.report_graph import mermaid_of
+from wavecrew.views.report_graph import fits_mermaid, mermaid_of
 from wavecrew.views.report_words import (
     blocked,
     cost_of,
@@ -227,11 +227,14 @@ class _Page:
             yield from self.listed(found)
 
     def graph(self) -> Iterator[str]:
-        if 0 < len(self.report.phases) <= min(_MERMAID, self.rows * 5):
+        if not 0 < len(self.report.phases) <= min(_MERMAID, self.rows * 5):
+            return
+        drawn = mermaid_of(self.report)
+        if fits_mermaid(drawn):
             yield "<details><summary>graph</summary>"
             yield ""
             yield "```mermaid"
-            yield from mermaid_of(self.report).rstrip().splitlines()
+            yield from drawn.rstrip().splitlines()
             yield "```"
             yield "</details>"
 

@@ -179,7 +179,8 @@ def lost_words(report: Report) -> str:
     if base is None or lost <= max(base * 0.05, 0.5):
         return ""
     return (
-        f"pauses, start-up, waits for people and further tries took {seconds(lost)} more than this run takes on paper"
+        f"the run took {seconds(lost)} longer than on paper: pauses, start-up, waits for people, further tries, "
+        "or another order of starts"
     )
 
 
@@ -209,7 +210,7 @@ def more_seconds(amount: float | None) -> str:
     """A difference with its sign: `+2.0s`, `-1m05s`; None is unknown."""
     if amount is None:
         return UNKNOWN
-    return f"{'-' if amount < -0.05 else '+' if amount > 0.05 else '±'}{seconds(abs(amount))}"
+    return f"{'-' if amount < -0.05 else '+' if amount > 0.05 else ''}{seconds(abs(amount))}"
 
 
 def more_money(amount: float | None) -> str:
