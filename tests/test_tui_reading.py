@@ -122,7 +122,7 @@ def test_the_bars_of_a_run_that_goes_on() -> None:
     rows = time_rows(summary, history, stretches(events, history), 60)
     drawn = {row.phase: plain_text(row.line) for row in rows}
     assert list(drawn) == ["04", "05", "06", "03", "02", "01"]  # what goes on stands first
-    assert drawn["03"].split() == ["03", "markdown", "·" * len(drawn["03"].split()[2]), "w", "4.5s"]
+    assert drawn["03"].split() == ["03", "markdown", "·" * len(drawn["03"].split()[2]), "◷", "4.5s"]
     assert "█" in drawn["01"]
     assert "▒" in drawn["04"]
     assert all(cells(line) <= 60 for line in drawn.values())

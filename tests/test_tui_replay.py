@@ -279,7 +279,7 @@ def test_each_key_of_the_player(make: Callable[..., World]) -> None:
     async def story(pilot: Pilot[None]) -> None:
         total = len(bad_run())
         assert f"event 3 of {total}" in play_text(pilot)
-        assert "space play  ← → of note  , . step  + - speed  < > ends" in screen_lines(pilot)[-1]
+        assert "space play  ← → note  , . step  + - speed  < > ends" in screen_lines(pilot)[-1]
         await press(pilot, "full_stop")
         assert "▶ 02 reader" in screen_text(pilot)
         assert "· 05 stats" in screen_text(pilot)

@@ -43,6 +43,7 @@ from wavecrew.core.coordinator_lock import CoordinatorLock
 from wavecrew.core.store import Store
 from wavecrew.models import events as ev
 from wavecrew.models.events import Cause, Event
+from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.tui.app import BoardApp
 from wavecrew.tui.board import Board
 from wavecrew.tui.palette import DARK
@@ -237,22 +238,31 @@ def _one_phase(place: int, name: str, at: float, holder: str) -> tuple[list[Even
     return found, at + 40
 
 
-def _front(phases: list[ev.PhaseInfo], done: set[str], at: float) -> list[Event]:
+def _front(phases: list[PhaseInfo], done: set[str], at: float) -> list[Event]:
     """What goes on in the middle of the run."""
     ready = [one for one in phases if one.id not in done and set(one.dependencies) <= done]
-    kinds = ("run", "run", "wait", "fail", "run", "retry", "merge", "silent", "held", "wait", "run")
+    kinds = ("run", "gate", "wait", "fail", "waive", "retry", "merge", "silent", "held", "cancel", "ask")
     found: list[Event] = []
     runner = ready[0].id if ready else ""
     for place, one in enumerate(ready):
         kind = kinds[place % len(kinds)]
         if kind == "wait":
             found.append(wait(at, one.id, "src/shared.py", runner))
-        elif kind in ("run", "merge", "silent"):
+        elif kind == "gate":
+            found.append(asked(at, f"phase {one.id}"))
+        elif kind in ("run", "merge", "silent", "ask"):
             found.append(work(at, one.id))
             if kind == "merge":
                 found += [seal(at + 9, one.id, "src/b.py"), propose(at + 10, one.id)]
             if kind == "silent":
                 found.append(silence(at + 70, one.id, at + 5, "Overwrite the file? [y/n]"))
+            if kind == "ask":
+                text = "Which of the two date formats is meant, the one of the plan or that of the tests?"
+                found.append(ev.QuestionAsked(at=T0 + at + 20, phase=one.id, attempt=1, question=1, text=text))
+        elif kind in ("cancel", "waive"):
+            found += [work(at, one.id), ev.AttemptCancelled(at=T0 + at + 8, phase=one.id, attempt=1, by="ann")]
+            found.append(fail(at + 9, one.id, cause=Cause.CANCELLED, detail="cancelled by ann"))
+            found += [skip(at + 30, one.id, reason="it is done by hand")] if kind == "waive" else []
         elif kind == "fail":
             found += [
                 work(at, one.id),

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from wavecrew.tui import looks
+from wavecrew.tui import layout, looks
 from wavecrew.tui.deeds import Deeds
 from wavecrew.tui.full_log import COPY_LIMIT
 from wavecrew.tui.list_pane import ListPane
@@ -44,22 +44,7 @@ _THEMES: Final = (DARK, LIGHT, PLAIN)
 class Board(Screen[None]):
     """The main screen. `ascii_only` leaves out what such a terminal cannot draw."""
 
-    DEFAULT_CSS = """
-    Board #head, Board #plan-title, Board #foot { height: 1; }
-    Board #alarm, Board #play { height: 1; display: none; }
-    Board.playing #play { display: block; }
-    Board.alarmed #alarm { display: block; }
-    Board #top { height: 1fr; }
-    Board #left { width: 45%; min-width: 34; max-width: 78; }
-    Board #phase { width: 1fr; margin: 0 0 0 1; }
-    Board #lists { height: 34%; min-height: 6; max-height: 24; }
-    Board.zoom-plan #phase, Board.zoom-plan #lists { display: none; }
-    Board.zoom-plan #left { width: 100%; max-width: 100%; }
-    Board.zoom-phase #left, Board.zoom-phase #lists { display: none; }
-    Board.zoom-phase #phase { margin: 0; }
-    Board.zoom-lists #top { display: none; }
-    Board.zoom-lists #lists { height: 1fr; max-height: 100%; }
-    """
+    DEFAULT_CSS = layout.RULES
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(int(pane)), f"pane({int(pane)})") for pane in Pane),
         *(Binding(key, f"tab('{key}')") for key in TAB_KEYS),
@@ -96,6 +81,7 @@ class Board(Screen[None]):
         self._said: tuple[str, str] = ("", "")
         self._said_left = 0
         self._looks = 0
+        self._was_small = False
 
     def compose(self) -> ComposeResult:
         yield Rows(id="head", bar=True)
@@ -120,6 +106,11 @@ class Board(Screen[None]):
         self.call_after_refresh(self.draw)
 
     def on_resize(self) -> None:
+        if layout.is_small(self):
+            layout.enlarge(self)
+        elif self._was_small:
+            layout.side_by_side(self)
+        self._was_small = layout.is_small(self)
         self.call_after_refresh(self.draw)
 
     def on_screen_resume(self) -> None:
@@ -162,8 +153,9 @@ class Board(Screen[None]):
     def _first(self) -> str:
         """The phase that is most likely looked for."""
         summary = self.source.summary
-        asks = [row for row in summary.of(Standing.READY) if row.gate]
-        found = (*summary.silent, *asks, *summary.of(*AT_WORK), *summary.of(Standing.FAILED), *summary.rows)
+        gated = [row for row in summary.of(Standing.READY) if row.gate]
+        asking = [row for row in summary.rows if row.asks]
+        found = (*asking, *summary.silent, *gated, *summary.of(*AT_WORK), *summary.of(Standing.FAILED), *summary.rows)
         return found[0].id if found else ""
 
     def valid(self) -> tuple[Action, ...]:
@@ -254,12 +246,14 @@ class Board(Screen[None]):
         self.draw()
 
     def on_descendant_focus(self) -> None:
+        if layout.is_small(self):
+            layout.enlarge(self)
         self._foot()
 
     def action_pane(self, number: int) -> None:
         """One of the six panes."""
         pane = Pane(number)
-        self._unzoom()
+        layout.side_by_side(self)
         if pane is Pane.PLAN:
             self.plan.focus()
         elif pane is Pane.PHASE:
@@ -291,34 +285,33 @@ class Board(Screen[None]):
         match self.pane:
             case Pane.LOCKS if about.lock:
                 self.deeds.show(self, ["locks", "why", about.lock])
-            case Pane.NEEDS_YOU if about.gate:
+            case Pane.NEEDS_YOU if about.gate or self._asks(about.phase):
                 self.action_act("a")
             case Pane.PLAN | Pane.TIMELINE | Pane.NEEDS_YOU if self.row is not None:
-                self._unzoom()
+                layout.side_by_side(self)
                 self.action_tab("l")
+
+    def _asks(self, phase: str) -> bool:
+        """Whether a phase waits for an answer; it is chosen then."""
+        found = self.source.summary.by_id.get(phase)
+        if found is not None and found.asks:
+            self._choose(phase)
+            return True
+        return False
 
     def action_back(self) -> None:
         """Out of a filter, the large pane, a pane."""
         if self.phase_pane.words or self.words or self.lists.words:
             self.phase_pane.words = self.words = self.lists.words = ""
-        elif not self._unzoom():
+        elif not layout.side_by_side(self):
             self.plan.focus()
         self._said_left = 0
         self.draw()
 
     def action_zoom(self) -> None:
         """The pane that has the keys alone, and back."""
-        name = {Pane.PLAN: "zoom-plan", Pane.PHASE: "zoom-phase"}.get(self.pane, "zoom-lists")
-        if not self._unzoom():
-            self.add_class(name)
-        self.call_after_refresh(self.draw)
-
-    def _unzoom(self) -> bool:
-        zoomed = [name for name in ("zoom-plan", "zoom-phase", "zoom-lists") if self.has_class(name)]
-        self.remove_class(*zoomed)
-        if zoomed:
-            self.call_after_refresh(self.draw)
-        return bool(zoomed)
+        if not layout.side_by_side(self):
+            layout.enlarge(self)
 
     # -- looking
 

@@ -47,13 +47,15 @@ class Deeds:
 
     def do(self, board: Board, action: Action) -> None:
         """Carry an action out, after the question that it needs."""
-        if action.wants_reason:
+        if action.wants_words:
 
             def given(reason: str | None) -> None:
                 if reason is not None:
-                    self._run(board, action.with_reason(reason.strip()))
+                    self._run(board, action.with_words(reason.strip()))
 
-            board.app.push_screen(Words(f"{action.confirm} Why?", required=True), given)
+            board.app.push_screen(
+                Words(f"{action.confirm} Why?" if action.wants_reason else action.confirm, required=True), given
+            )
         elif action.confirm:
 
             def answered(key: str | None) -> None:

@@ -17,7 +17,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from wavecrew.tui.rows import Rows
-from wavecrew.views.board_parts import Line, Piece, plain, told
+from wavecrew.views.board_parts import Line, Piece, folded, plain, plain_text, told
 from wavecrew.views.terminal_text import cells
 
 if TYPE_CHECKING:
@@ -129,10 +129,25 @@ class Words(ModalScreen[str | None]):
             yield field
 
     def on_mount(self) -> None:
-        title = self.query_one("#question-title", Rows)
-        title.can_focus = False
-        title.show([(Piece(f" {self._title}   ", "head"), Piece("enter", "key"), Piece(" done   esc back", "quiet"))])
+        self.query_one("#question-title", Rows).can_focus = False
+        self._draw()
         self.query_one(Input).focus()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        """What is asked for, in as many rows as it needs, and the keys."""
+        width = self.app.size.width
+        lines: list[Line] = [plain(f" {row}", "head") for row in folded(self._title, width - 2, at_blanks=True)]
+        keys = (Piece("   enter", "key"), Piece(" done   ", "quiet"), Piece("esc", "key"), Piece(" back", "quiet"))
+        if cells(plain_text((*lines[-1], *keys))) <= width:
+            lines[-1] = (*lines[-1], *keys)
+        else:
+            lines.append(keys)
+        title = self.query_one("#question-title", Rows)
+        title.styles.height = len(lines)
+        title.show(lines)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if self._changed is not None:

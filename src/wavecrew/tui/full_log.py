@@ -17,7 +17,7 @@ from textual.screen import Screen
 from wavecrew.tui.dialogs import Words
 from wavecrew.tui.log_rows import LogRows
 from wavecrew.tui.rows import Rows
-from wavecrew.views.board_parts import Line, Piece
+from wavecrew.views.board_parts import Line, Piece, fitting, plain
 
 COPY_LIMIT: Final = 70_000
 """How many characters are copied at most; terminals drop longer ones."""
@@ -67,15 +67,14 @@ class FullLog(Screen[None]):
         if self._log.update(max(10, self.app.size.width), self._words) or always:
             rows.show(self._log.rows)
         keys = (("esc", "back"), ("/", "find"), ("y", "copy"), ("o", "pager"), ("end", "follow"))
-        foot: list[Piece] = [Piece(f"{self._title}   ", "head")]
-        for key, word in keys:
-            foot += [Piece(key, "key"), Piece(f" {word}  ", "quiet")]
         last = min(len(rows.lines), rows.top + rows.size.height)
-        foot.append(Piece("following" if rows.follow else f"row {last:,} of {len(rows.lines):,}", "good"))
-        if self._words:
-            foot.append(Piece(f"  only lines with: {self._words}", "wait"))
-        line: Line = tuple(foot)
-        self.query_one("#full-foot", Rows).show([line])
+        foot: list[tuple[int, Line]] = [
+            (1, plain(self._title, "head")),
+            (0, plain("following" if rows.follow else f"row {last:,} of {len(rows.lines):,}", "good")),
+            *((1, plain(f"only lines with: {self._words}", "wait")) for _ in range(bool(self._words))),
+            *((2, (Piece(key, "key"), Piece(f" {word}", "quiet"))) for key, word in keys),
+        ]
+        self.query_one("#full-foot", Rows).show([fitting(foot, self.app.size.width)])
 
     def action_back(self) -> None:
         """First out of the search, then to the board."""

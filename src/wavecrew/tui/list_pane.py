@@ -6,6 +6,7 @@ What it does not know: what is done about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
@@ -15,8 +16,9 @@ from wavecrew.tui.rows import Rows
 from wavecrew.tui.source import RunSource
 from wavecrew.views.board_keys import PANE_NAMES, Pane
 from wavecrew.views.board_lists import event_line, needs, next_rows, nothing
-from wavecrew.views.board_parts import Line, Piece, plain
+from wavecrew.views.board_parts import Line, Piece, plain, plain_text
 from wavecrew.views.board_time import legend, now_line, time_rows
+from wavecrew.views.terminal_text import cells
 
 _EVENTS = 2000
 
@@ -75,7 +77,7 @@ class ListPane(Vertical):
         width = max(20, self.size.width - 3)
         before = self.about
         found = self._found(width)
-        if self.words:
+        if self.words and self.pane is not Pane.EVENTS:
             wanted = self.words.casefold()
             found = [one for one in found if wanted in "".join(piece.text for piece in one[0]).casefold()]
         self._about = [about for _, about in found]
@@ -105,18 +107,31 @@ class ListPane(Vertical):
             found = found or _told("nobody is needed", width)
             after = next_rows(summary, width) if source.player is None else []
             return [*found, *((line, About()) for line in after)]
-        return [(event_line(text), About()) for text in source.event_lines[-_EVENTS:]]
+        return [(event_line(text, width + 2), About()) for text in self._event_lines()]
+
+    def _event_lines(self) -> list[str]:
+        """The last events; those with certain words are looked for in all of each line."""
+        lines, wanted = self.source.event_lines, self.words.casefold()
+        return [line for line in lines if wanted in line.casefold()][-_EVENTS:] if wanted else lines[-_EVENTS:]
 
     def _title(self, width: int) -> Line:
-        pieces: list[Piece] = [Piece(" ")]
-        for pane, name in PANE_NAMES.items():
-            pieces.append(Piece(f"{int(pane)} ", "key"))
-            words = f"{name}{self._count(pane)}"
-            pieces.append(Piece(f"[{words}]", "tab") if pane is self.pane else Piece(f" {words} "))
-            pieces.append(Piece(" "))
+        pieces = self._names(lambda pane, name: f"{name}{self._count(pane)}")
+        if cells(plain_text(tuple(pieces))) > width:
+            pieces = self._names(lambda pane, name: name if pane is self.pane else name.split()[0])
+        if cells(plain_text(tuple(pieces))) > width:
+            pieces = self._names(lambda pane, name: name if pane is self.pane else "")
         if self.pane is Pane.TIMELINE and width >= 110:
             pieces += [Piece("  "), *now_line(self.source.summary, 30), Piece("   "), *legend(width - 92)]
         return tuple(pieces)
+
+    def _names(self, words: Callable[[Pane, str], str]) -> list[Piece]:
+        pieces: list[Piece] = [Piece(" ")]
+        for pane, name in PANE_NAMES.items():
+            said = words(pane, name)
+            pieces.append(Piece(f"{int(pane)} ", "key"))
+            pieces.append(Piece(f"[{said}]", "tab") if pane is self.pane else Piece(f" {said} " if said else ""))
+            pieces.append(Piece(" "))
+        return pieces
 
     def _count(self, pane: Pane) -> str:
         if pane is Pane.NEEDS_YOU:

@@ -137,7 +137,7 @@ class PhasePane(Vertical):
         head = phase_head(row, attempt, now, width - 4)
         self.query_one("#phase-title", Rows).show([(Piece(" 2 ", "key"), *head)])
         self.query_one("#phase-tabs", Rows).show([tabs_line(self.tab, width)])
-        note = phase_note(row, attempt, width)
+        note = phase_note(row, attempt, width - 1)
         if self._of_the_end(attempt):
             note = [plain("log and difference are those of its end", "quiet"), *note][:2]
         self._note(note)
@@ -178,7 +178,7 @@ class PhasePane(Vertical):
             told = AttemptTold(told.steps)  # how far it was is not recorded
         if self.tab is Tab.PROMPT:
             return prompt_lines(info, told, width)
-        return check_lines(info, row, told, width)
+        return check_lines(info, row, told, width, attempt)
 
     def _filtered(self, lines: list[Line]) -> list[Line]:
         wanted = self.words.casefold()

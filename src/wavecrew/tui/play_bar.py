@@ -58,10 +58,9 @@ class PlayBar(Rows):
         """Where the play stands now."""
         player = self.source.player
         if player is not None:
-            found, width = player.moment, max(10, self.app.size.width)
+            count, now, width = len(self.source.events), self.source.summary.now, max(10, self.app.size.width)
             playing, speed = player.playing, player.speed
-            line = play_line(player.recording, found.events, found.now, speed=speed, playing=playing, width=width)
-            self.show([line])
+            self.show([play_line(player.recording, count, now, speed=speed, playing=playing, width=width)])
 
     @property
     def space_word(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from wavecrew.models.phase_status import PhaseStatus
+from wavecrew.views.question_words import asks_words
 from wavecrew.views.run_words import label
 from wavecrew.views.summary import AT_WORK, DONE, PhaseRow, RunStatus, Standing, Summary
 from wavecrew.views.terminal_text import one_line
@@ -20,16 +21,28 @@ from wavecrew.views.terminal_text import one_line
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing to do. `arguments` follow `wavecrew`; `confirm` is the sentence to be agreed to, empty where no harm
-    can be done; `wants_reason` that the command needs words of the user's own."""
+    can be done; `wants_reason` that the command needs words of the user's own, and `wants_answer` that it ends with
+    them."""
 
     key: str
     word: str
     arguments: tuple[str, ...]
     confirm: str = ""
     wants_reason: bool = False
+    wants_answer: bool = False
 
-    def with_reason(self, reason: str) -> Action:
+    @property
+    def wants_words(self) -> bool:
+        """Whether the user has to say something."""
+        return self.wants_reason or self.wants_answer
+
+    def with_words(self, words: str) -> Action:
         """The same with the words of the user."""
+        if self.wants_answer:
+            return Action(self.key, self.word, (*self.arguments, words), self.confirm)
+        return self._with_reason(words)
+
+    def _with_reason(self, reason: str) -> Action:
         verb, *rest = self.arguments
         return Action(self.key, self.word, (verb, "--reason", reason, *rest), self.confirm)
 
@@ -39,14 +52,15 @@ class Action:
         verb, *rest = self.arguments
         words = [quote(one_line(word)) for word in rest]
         wanted = ["--reason", "'...'"] if self.wants_reason else []
-        return " ".join(["wavecrew", verb, *wanted, *words])
+        return " ".join(["wavecrew", verb, *wanted, *words, *(["'...'"] if self.wants_answer else [])])
 
 
 def actions(summary: Summary, row: PhaseRow | None = None, gate: str = "") -> tuple[Action, ...]:
     """What fits now, in the order of the footer. `gate` is the one that is chosen, if any is."""
     if summary.imported:
         return ()  # it can be looked at, and nothing can go on with it
-    found = [*_of_gates(summary, row, gate)]
+    found = [*_of_questions(summary, row)] if row is not None and not gate else []
+    found += [one for one in _of_gates(summary, row, gate) if one.key not in [other.key for other in found]]
     if row is not None:
         found += _of_phase(summary, row)
     return (*found, *_of_run(summary))
@@ -87,6 +101,15 @@ def _of_gates(summary: Summary, row: PhaseRow | None, gate: str) -> Iterator[Act
     if wanted in summary.needs_you:
         sentence = f"Reject {one_line(wanted)}: the phases behind it are given up."
         yield Action("A", "reject", ("reject", *run, wanted), sentence, wants_reason=True)
+
+
+def _of_questions(summary: Summary, row: PhaseRow) -> Iterator[Action]:
+    """The answer to the first question of a phase."""
+    if row.asks:
+        first = row.asks[0]
+        which = ("--question", str(first.number)) if len(row.asks) > 1 else ()
+        words = ("answer", "--run", summary.run, *which, "--", row.id)
+        yield Action("a", "answer", words, f"{label(row.id, row.name)} {asks_words(first)}", wants_answer=True)
 
 
 def _of_phase(summary: Summary, row: PhaseRow) -> Iterator[Action]:

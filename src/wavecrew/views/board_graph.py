@@ -41,7 +41,8 @@ def graph_lines(summary: Summary, graph: DependencyGraph, chosen: str, width: in
 def _around(summary: Summary, graph: DependencyGraph, name: str, width: int) -> Iterator[Line]:
     row = summary.by_id[name]
     sign = sign_of(row)
-    yield Piece(f"{sign.shape} ", sign.style), Piece(f"{label(name, row.name)}  ", "head"), Piece(sign.word, sign.style)
+    head = Piece(f" {label(name, row.name)}  ", "head")
+    yield Piece(sign.shape, sign.style), head, Piece(sign.word, sign.style)
     before = [one for one in graph.nodes if one in graph.ancestors(name)]
     direct = set(graph.edges[name])
     yield from told("  needs      ", listed(tuple(graph.edges[name]), _SHOWN) or "nothing", width)
@@ -58,9 +59,10 @@ def _row(row: PhaseRow, graph: DependencyGraph, room: int, width: int) -> Line:
     sign = sign_of(row)
     needs, after = listed(tuple(graph.edges[row.id]), 6), listed(tuple(graph.dependents(row.id)), 6)
     words = "   ".join(part for part in (f"← {needs}" if needs else "", f"→ {after}" if after else "") if part)
-    head = f"  {sign.shape} "
     return (
-        Piece(head, sign.style),
+        Piece("  "),
+        Piece(sign.shape, sign.style),
+        Piece(" "),
         Piece(pad(label(row.id, row.name), room)),
         Piece(f"  {cut(words, max(4, width - room - 7))}", "quiet"),
     )

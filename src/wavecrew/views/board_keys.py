@@ -44,15 +44,16 @@ PANE_NAMES: Final = {
     Pane.NEEDS_YOU: "Needs you",
     Pane.EVENTS: "Events",
 }
-_PLAYER: Final = (("← →", "of note"), (", .", "step"), ("+ -", "speed"), ("< >", "ends"))
+_PLAYER: Final = (("← →", "note"), (", .", "step"), ("+ -", "speed"), ("< >", "ends"))
 _ALWAYS: Final = ((":", "command"), ("?", "help"), ("q", "leave"))
 
 HELP: Final = (
     ("Moving", ""),
     ("1 2", "the plan; the phase that is chosen in it"),
     ("3 4 5 6", "timeline, locks, who needs you, events"),
-    ("tab, shift+tab", "the next pane, the one before"),
-    ("up down pgup pgdn", "move; home and end lead to both ends (in a log, end follows it again)"),
+    ("tab shift+tab", "the next pane, the one before"),
+    ("up down pgup pgdn", "move"),
+    ("home end", "to both ends; in a log, end follows it again"),
     ("enter", "open: the log of the phase; the answer to what needs you; why a lock is held"),
     ("esc", "back: out of a list, a filter, the large pane"),
     ("/", "show only what has these words in it (plan, log, events)"),
@@ -66,10 +67,10 @@ HELP: Final = (
     ("s", "skip it, with a reason that stands in every report"),
     ("x", "end its agent"),
     ("The run", ""),
-    ("a A", "approve, reject what needs you"),
+    ("a A", "approve, reject what needs you; answer (a) what an agent asks"),
     ("space", "pause: start nothing new; once more to go on"),
     ("G", "go on with a run that nobody is at work on"),
-    ("Q, ctrl+c", "ask: stop the run, or leave it at work"),
+    ("Q ctrl+c", "ask: stop the run, or leave it at work"),
     ("q", "leave; the run goes on"),
     ("A recording (wavecrew ui --replay)", ""),
     ("space", "pause, and play on"),
@@ -83,6 +84,7 @@ HELP: Final = (
     ("y", "copy the command behind an action, or what is shown"),
     (":", "any command of wavecrew, such as: locks why src/app.py"),
     ("T", "dark, light, the terminal's own colours"),
+    ("?", "this page"),
 )
 _KEY_ROOM: Final = 20
 
@@ -91,7 +93,7 @@ def footer(found: Sequence[Action], pane: Pane, width: int, *, player: str = "")
     """The keys that are of use now, in one line. `player` is what space does to a recording, if one is played."""
     acts = [("space", player), *_PLAYER] if player else [(one.key, one.word) for one in found]
     pairs = [*(acts if player else ()), *_moves(pane), *(() if player else acts), *_looks(pane)]
-    rest = [*_ALWAYS]
+    rest = [*_ALWAYS[bool(player) :]]  # a player has many keys, and nothing is done to a run there
     room = width - _width(rest)
     kept: list[tuple[str, str]] = []
     for pair in pairs:

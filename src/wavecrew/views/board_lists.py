@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wavecrew.views.board_parts import Line, Piece, folded, plain, told
+from wavecrew.views.question_words import asks_words
 from wavecrew.views.run_next import next_lines
 from wavecrew.views.run_words import label
 from wavecrew.views.summary import Standing, Summary
@@ -24,8 +25,10 @@ _VERBS: Final = {
     **dict.fromkeys(("start", "adopt", "resume", "run"), "busy"),
     **dict.fromkeys(("wait", "retry", "held", "hold", "stop", "pause", "budget", "silent"), "wait"),
     "ask": "mark",
+    "answer": "good",
 }
 _CLOCK: Final = 8
+_VERB: Final = 7
 _LEAST_NEED: Final = 20
 
 
@@ -46,6 +49,10 @@ def needs(summary: Summary, width: int, *, keys: bool = True) -> list[Need]:
         behind = sum(row.gate == gate for row in summary.rows)
         words = f"{one_line(gate)} waits for approval: {behind} ready behind it"
         found.append(Need(_need(words, "mark", width, "a approve   A reject" * keys), gate=gate))
+    for row in summary.rows:
+        for question in row.asks:
+            words = f"{label(row.id, row.name)} {asks_words(question)}"
+            found.append(Need(_need(words, "mark", width, "a answer" * keys), phase=row.id))
     for row in summary.silent:
         words = f"{label(row.id, row.name)} {one_line(row.reason)}"
         found.append(Need(_need(words, "mark", width, "l log   x cancel" * keys), phase=row.id))
@@ -70,14 +77,16 @@ def next_rows(summary: Summary, width: int) -> list[Line]:
     return [plain(line, "quiet") for line in next_lines(summary, width)]
 
 
-def event_line(text: str) -> Line:
-    """A line of the plain view with the colour of its verb."""
+def event_line(text: str, width: int = LINE_LIMIT) -> Line:
+    """A line of the plain view with the colour of its verb, cut at a width."""
     moment, _, rest = text.partition(" ")
     verb, _, words = rest.partition(" ")
     if not moment[:1].isdigit():
-        return plain(text)
+        return plain(cut(text, width))
+    gap = " " * max(1, _VERB - cells(verb))
+    room = max(4, width - max(_CLOCK, cells(moment)) - 1 - cells(verb) - len(gap))
     style = _VERBS.get(verb, "")
-    return Piece(f"{moment:>{_CLOCK}} ", "quiet"), Piece(f"{verb:<7}", style), Piece(words.lstrip())
+    return Piece(f"{moment:>{_CLOCK}} ", "quiet"), Piece(verb, style), Piece(f"{gap}{cut(words.lstrip(), room)}")
 
 
 def log_line(raw: str) -> str:

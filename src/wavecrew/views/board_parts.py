@@ -44,7 +44,7 @@ _STANDINGS: Final = {
     Standing.TO_COME: Sign("·", "to come", "quiet"),
     Standing.GONE: Sign("!", "gone", "bad"),
     Standing.FAILED: Sign("✗", "failed", "bad"),
-    Standing.BLOCKED: Sign("✗", "blocked", "bad"),
+    Standing.BLOCKED: Sign("✗", "blocked", "remove"),
     Standing.LEFT_OUT: Sign(" ", "left out", "quiet"),
 }
 _STATUSES: Final = {
@@ -57,12 +57,15 @@ _STATUSES: Final = {
 }
 NEEDS_YOU: Final = Sign("!", "needs you", "mark")
 SILENT: Final = Sign("!", "silent", "mark")
+ASKS: Final = Sign("?", "asks", "mark")
 
 
 def sign_of(row: PhaseRow) -> Sign:
     """The sign of a phase. What waits for a person has one of its own."""
     if row.standing is Standing.READY and row.gate:
         return NEEDS_YOU
+    if row.asks:
+        return ASKS
     if row.silent_since is not None:
         return SILENT
     return _STANDINGS[row.standing]

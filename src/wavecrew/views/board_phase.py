@@ -79,7 +79,7 @@ def phase_note(row: PhaseRow, attempt: Attempt | None, width: int) -> list[Line]
     """Why it stands where it stands, in at most two rows; nothing if all is well."""
     if attempt is not None and attempt.number != row.attempts:
         words = "" if attempt.cause is Cause.NONE else reason_of(attempt.cause, attempt.detail)
-    elif row.silent_since is None and row.progress is not None:
+    elif row.silent_since is None and not row.asks and row.progress is not None:
         words = f"step {row.progress[0]}/{row.progress[1]}  {row.progress[2]}"
     else:
         words = row.reason
@@ -157,8 +157,12 @@ def _text(text: str, width: int) -> list[Line]:
 # -- checks -------------------------------------------------------------------------------------------------------
 
 
-def check_lines(info: PhaseInfo, row: PhaseRow, found: AttemptTold | None, width: int) -> list[Line]:
-    """Every step with where it stands, the outputs it must leave, and what the checks of the merged tree said."""
+def check_lines(
+    info: PhaseInfo, row: PhaseRow, found: AttemptTold | None, width: int, attempt: Attempt | None = None
+) -> list[Line]:
+    """Every step with where it stands, the outputs it must leave, and what the checks of the merged tree said. Of an
+    `attempt` that is not the latest, how it ended; what the phase came to afterwards does not count."""
+    earlier = attempt if attempt is not None and attempt.number != row.attempts else None
     lines: list[Line] = []
     if found is not None and found.steps:
         for number, step in enumerate(found.steps, start=1):
@@ -167,11 +171,13 @@ def check_lines(info: PhaseInfo, row: PhaseRow, found: AttemptTold | None, width
     else:
         lines += [_row("·", "check", join(command), "quiet", width) for command in info.checks]
     for output in info.outputs:
-        done = row.standing in (Standing.PASSED, Standing.KEPT)
+        done = earlier is None and row.standing in (Standing.PASSED, Standing.KEPT)
         lines.append(_row("✓" if done else "·", "output", output, "good" if done else "quiet", width))
     for path in row.undeclared:
         lines.append(_row("!", "undeclared", path, "mark", width))
-    if row.standing is Standing.FAILED:
+    if earlier is not None and earlier.cause is not Cause.NONE:
+        lines += told("  why     ", reason_of(earlier.cause, earlier.detail), width, "bad")
+    elif earlier is None and row.standing is Standing.FAILED:
         lines += told("  why     ", row.reason, width, "bad")
     for title, text in found.beside if found is not None else ():
         lines += [(), plain(cut(title, width), "head"), *_text(text, width)]

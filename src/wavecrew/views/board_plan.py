@@ -50,7 +50,7 @@ def head_line(summary: Summary, width: int) -> Line:
             for one in (Standing.GONE, Standing.BLOCKED)
             if summary.counts[one]
         ),
-        (1, (Piece(f"needs you {summary.needed}", "mark" if summary.needed else "quiet"),)),
+        (0 if summary.needed else 1, (Piece(f"needs you {summary.needed}", "mark" if summary.needed else "quiet"),)),
     ]
     if summary.status is RunStatus.RUNNING:
         left = f"{left_words(summary.forecast)} left" if summary.forecast else f"time left {UNKNOWN}"
@@ -149,7 +149,7 @@ def _time(row: PhaseRow) -> str:
 
 def beside(row: PhaseRow) -> str:
     """What stands beside a phase where there is room: the step at work, the reason, or what it needs."""
-    if row.silent_since is None and row.progress is not None:
+    if row.silent_since is None and not row.asks and row.progress is not None:
         return f"step {row.progress[0]}/{row.progress[1]} {row.progress[2]}"
     if row.standing is Standing.TO_COME:
         return f"← {listed(row.waits_for, 4)}"

@@ -69,7 +69,7 @@ def legend(width: int) -> Line:
         taken += cells(meaning) + 4
         if taken > width:
             break
-        pieces += [Piece(f"{sign} ", _STYLE[sign]), Piece(f"{meaning}  ", "quiet")]
+        pieces += [Piece(sign, _STYLE[sign]), Piece(f" {meaning}  ", "quiet")]
     return tuple(pieces) or plain("")
 
 
@@ -114,7 +114,7 @@ def _row(name: str, title: str, bars: list[_Bar], row: PhaseRow | None, room: in
     runs = ("".join(group) for _, group in groupby(drawn))
     worked = sum(bar.end - bar.begin for bar in bars if bar.sign in (_GOOD, _OPEN, _VAIN))
     waited = sum(bar.end - bar.begin for bar in bars if bar.sign in (_LOCK, _HUMAN, _OTHER))
-    words = seconds(worked) if worked or not waited else f"w {seconds(waited)}"
+    words = seconds(worked) if worked or not waited else f"◷ {seconds(waited)}"
     pieces = [Piece(f"{pad(title, wide)} "), *(Piece(run, _STYLE[run[0]]) for run in runs)]
     pieces.append(Piece(f" {cut(words, _TIMES):>{_TIMES}}", "quiet"))
     return Row(name if row is not None else "", tuple(pieces))
