@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given, settings
 
 from report_stories import VECTORS, big_run, hostile_report, report, steering
@@ -452,17 +454,22 @@ def test_a_run_with_more_events_than_the_library_keeps_by_itself_is_whole(far_en
     ("status", "words"), [(404, "it answered 404 Not Found"), (401, "it answered 401 Unauthorized")]
 )
 def test_a_collector_that_refuses_is_quoted(
-    status: int, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    status: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with collector(status) as found:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.address + "/")
         assert send(trace(good_run())) == words
         assert len(found.headers) == 1
     assert capfd.readouterr() == ("", "")
+    assert not caplog.records  # nor does the library tell anybody else
 
 
 @pytest.mark.parametrize(
-    ("dead", "patience", "words"), [(True, 3.0, "Connection refused"), (False, 1.0, "it does not answer")]
+    ("dead", "patience", "words"), [(True, 2.0, "Connection refused"), (False, 1.0, "it does not answer")]
 )
 def test_nobody_is_waited_for(
     dead: bool, patience: float, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -475,11 +482,33 @@ def test_nobody_is_waited_for(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_library_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    with collector() as found:
-        monkeypatch.setattr(trace_export, "_MARGIN_SECONDS", 0.1 - trace_export.PATIENCE_SECONDS)
-        monkeypatch.setattr(trace_export._Sending, "work", lambda self: found.silent.wait(60))
-        assert send(trace(good_run())) == "it takes too long"
+def test_no_request_may_take_longer_than_our_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def request(self: requests.Session, *_: Any, timeout: float, **more: Any) -> None:
+        given.append(timeout)
+        raise requests.ConnectionError("nobody is there")
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    monkeypatch.setattr(trace_export, "PATIENCE_SECONDS", 0.5)
+    assert send(trace(good_run())) == "ConnectionError"
+    assert given
+    assert max(given) <= 0.5
+
+
+@pytest.mark.parametrize(("moving", "longest"), [(False, 1e9), (True, 0.3)])
+def test_a_library_that_hangs_is_left_behind(moving: bool, longest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def work(self: Any) -> None:
+        while not over.wait(0.01 if moving else 60):
+            self.taken += 1
+
+    monkeypatch.setattr(trace_export._Sending, "work", work)
+    monkeypatch.setattr(trace_export, "_MARGIN_SECONDS", 0.1 - trace_export.PATIENCE_SECONDS)
+    monkeypatch.setattr(trace_export, "_LONGEST_SECONDS", longest)
+    assert send(trace(good_run())) == "it takes too long"
+    over.set()
 
 
 def test_the_switch_of_the_library_counts(far_end: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
