@@ -767,8 +767,14 @@ def _attack(world: World) -> None:
                 world.end(name, 100 + number, Outcome.FAILED, **more)
                 world.add(ev.PhaseSkipped(at=world.begun + 102, phase=name, by=vector, reason=vector))
             case _:
-                world.add(ev.AgentSilence(at=world.begun + 300, phase=name, attempt=1, since=world.begun, words=vector))
+                silence = ev.AgentSilence(at=world.begun + 300, phase=name, attempt=1, since=world.begun, words=vector)
+                asked = [
+                    ev.QuestionAsked(at=world.begun + 2, phase=name, attempt=1, question=n, text=vector) for n in (1, 2)
+                ]
+                answer = ev.QuestionAnswered(at=world.begun + 3, phase=name, question=1, by=vector, text=vector)
+                world.add(silence, *asked, answer)
     world.add(ev.RunPaused(at=world.begun + 400, by=MARKUP[0], reason=MARKUP[1]))
+    world.add(ev.ApprovalAsked(at=world.begun + 401, gate=f"phase {MARKUP[2]}"))
 
 
 def controls(text: str) -> set[str]:

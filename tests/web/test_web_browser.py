@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sandbox import Sandbox, phase, wait_for
 from run_stories import MINITABLE
 from test_web import MARKUP, VECTORS, hostile
 from wavecrew.cli.main import cli
+from wavecrew.core.lock_table import Owner
+from wavecrew.core.resource_manager import LockRegistry
 from wavecrew.models import events as ev
 from wavecrew.models.events import Outcome
 from wavecrew.web.entry import entry_of
@@ -166,6 +169,90 @@ def test_attempts_events_and_task_of_a_phase(world: World, serve: Serve, look: L
     until(page, "document.querySelector('#text').textContent.includes('minitable/html.py')")
     page.click("[data-tab=diff]")
     until(page, "document.querySelector('#text').textContent.includes('one shared folder')")
+
+
+def test_what_an_agent_was_given_and_its_checks_are_shown_for_each_attempt(
+    world: World, serve: Serve, look: Look
+) -> None:
+    folder = world.log("04", "at it\n").parent
+    steps = [{"kind": "agent", "title": "claude", "argv": ["claude", "-p"], "stdin": "input-0"}]
+    (folder / "job.json").write_text(json.dumps({"steps": steps}))
+    (folder / "input-0").write_text("Write <b>tables</b>.\n")
+    world.end("04", 10, Outcome.FAILED, retry_at=world.begun + 10)
+    world.start("04", 11)
+    page = look(serve(world).link)
+    box(page, "04 html").click()
+    page.click("[data-tab=prompt]")
+    until(page, "document.querySelector('#text').textContent.includes('not kept here')")
+    page.select_option("#attempt", "1")
+    until(page, "document.querySelector('#text').textContent.includes('Write <b>tables</b>.')")
+    page.keyboard.press("Escape")
+    page.click("[data-tab=checks]")
+    until(page, "document.querySelector('#text').textContent.startsWith('attempt 1 failed')")
+    page.select_option("#attempt", "2")
+    until(page, "document.querySelector('#text').textContent.includes('output   minitable/html.py')")
+
+
+def held_by(world: World, label: str, path: str, **other: Any) -> None:
+    """A lock of an owner that is dead, or cannot be seen from here."""
+    registry = LockRegistry(world.store, world.folder)
+    owner = registry.owner(label)
+    with world.store.transaction() as tx:
+        gone = Owner(owner.name, label, replace(owner.process, **other), "")
+        registry.request(tx, gone, registry.claims([path]))
+
+
+def test_a_lock_is_broken_after_words(world: World, serve: Serve, look: Look) -> None:
+    world.hold("the living", "src/a")
+    held_by(world, "the dead", "src/b", boot="before")
+    held_by(world, "the far", "src/c", host="elsewhere")
+    page = look(serve(world).link)
+    page.wait_for_selector("#locks >> text=src/c")
+    assert page.locator("#locks button").count() == 2
+    page.locator("#locks li", has_text="the dead").locator("button").click()
+    assert "the dead is dead" in page.locator("#means").inner_text()
+    assert page.locator("#yes").is_disabled()
+    page.fill("#reason", "power cut")
+    assert page.locator("#command").inner_text().endswith("--reason 'power cut'")
+    page.click("#yes")
+    until(page, "!document.querySelector('#locks').textContent.includes('the dead')")
+    page.locator("#locks li", has_text="the far").locator("button").click()
+    page.fill("#reason", "switched off")
+    assert page.locator("#yes").is_disabled()
+    page.check("#sure")
+    assert "--force" in page.locator("#command").inner_text()
+    page.click("#yes")
+    until(page, "!document.querySelector('#locks').textContent.includes('the far')")
+    assert "the living" in page.locator("#locks").inner_text()
+
+
+def test_a_question_is_shown_and_can_be_answered(world: World, serve: Serve, look: Look) -> None:
+    at = world.begun + 4
+    world.add(ev.QuestionAsked(at=at, phase="04", attempt=1, question=1, text="tabs or <i>blanks</i>?"))
+    page = look(serve(world).link)
+    page.wait_for_selector("#needed >> text=asks: tabs or <i>blanks</i>?")
+    assert page.title().startswith("(1)")
+    page.click("#needed button >> text=Answer")
+    assert page.locator("#yes").is_disabled()
+    page.fill("#reason", "it's blanks")
+    assert page.locator("#command").inner_text() == """wavecrew answer 04 'it'"'"'s blanks'"""
+
+
+def test_the_report_and_all_runs_are_a_click_away(world: World, serve: Serve, look: Look) -> None:
+    watched = serve(world)
+    page = look(watched.link)
+    with page.context.expect_page() as opened:
+        page.click("header >> text=Report")
+    report = opened.value
+    report.wait_for_selector("#phases")
+    report.click("#theme")  # its script runs, and it is a stranger to the page
+    assert report.locator("#theme").inner_text() == "Theme: dark"
+    asked = "fetch('/api/run/latest', {credentials: 'include'}).then((answer) => answer.status, () => 'refused')"
+    assert report.evaluate(asked) == "refused"
+    page.click("header >> text=All runs")
+    page.wait_for_selector("table.runs >> text=3f2a77")
+    page.click("table.runs a")
+    page.wait_for_selector("body[data-live]")
 
 
 def test_all_who_look_see_the_same(world: World, serve: Serve, look: Look) -> None:
@@ -326,8 +413,8 @@ def test_no_attack_by_words_is_carried_out(tmp_path: Path, serve: Serve, browser
     count = page.locator("#table tbody tr").count()
     for number in range(count):
         page.evaluate("n => document.querySelector(`#r${n} button`).click()", number)
-        for tab in ("events", "task", "log"):
-            page.click(f"[data-tab={tab}]")
+        for tab in ("events", "task", "prompt", "checks", "diff", "log"):
+            page.evaluate("tab => document.querySelector(`[data-tab=${tab}]`).click()", tab)
     names = page.locator("#table tbody th").all_inner_texts()
     for vector in MARKUP:
         assert any(" ".join(vector.split()) in " ".join(name.split()) for name in names), vector

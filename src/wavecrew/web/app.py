@@ -122,7 +122,7 @@ async def _first(site: Site, request: Request) -> Response:
 
 
 def _may_look(site: Site, request: Request) -> bool:
-    return site.door.entry.is_cookie(request.cookies.get(site.door.cookie_name, ""))
+    return site.door.knows(request.headers.get("cookie", ""))
 
 
 async def _enter(site: Site, request: Request) -> Response:

@@ -8,9 +8,9 @@ What it does not know: what is asked for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from starlette.responses import PlainTextResponse, Response
@@ -24,6 +24,8 @@ _OPEN_FOLDER: Final = "/assets/"
 OUR_HEADER: Final = "x-wavecrew"
 LONGEST_BODY: Final = 16_384
 """How many bytes somebody may send us."""
+PATIENCE_SECONDS: Final = 20.0
+"""How long we wait for the rest of a request, or for somebody to read an answer."""
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -57,6 +59,12 @@ class Door:
     def cookie_name(self) -> str:
         """Cookies do not know ports, so the name does: pages of several workspaces do not throw each other out."""
         return f"wavecrew_{self.port}"
+
+    def knows(self, cookies: str) -> bool:
+        """Whether our cookie is among those of a request. Servers at other ports may have left any cookies beside it,
+        of any form, also one of its name."""
+        pairs = (one.strip().partition("=") for one in cookies.split(";"))
+        return any(name == self.cookie_name and self.entry.is_cookie(value) for name, _, value in pairs)
 
 
 class Guard:
@@ -102,7 +110,7 @@ class _Asked:
         """The answer to what is not let in; None for what is."""
         if self.one("host") not in self.door.hosts:
             return _no(403, f"this page is only served under http://{self.door.hosts[0]}/")
-        if self.method not in ("GET", "HEAD", "POST"):
+        if self.method not in ("GET", "POST"):
             return _no(405, "only GET and POST are understood")
         if self.comes_from_elsewhere():
             return _no(403, "this was asked for by a page of somebody else")
@@ -133,14 +141,9 @@ class _Asked:
     def is_known(self) -> bool:
         """Whether somebody has the cookie, or for programs the token itself."""
         kind, _, token = self.one("authorization").partition(" ")
-        if kind.casefold() == "bearer" and self.method in ("GET", "HEAD"):
+        if kind.casefold() == "bearer" and self.method == "GET":
             return self.door.entry.is_token(token.strip())
-        try:
-            jar: SimpleCookie = SimpleCookie(self.one("cookie"))
-        except CookieError:
-            return False
-        found = jar.get(self.door.cookie_name)
-        return found is not None and self.door.entry.is_cookie(found.value)
+        return self.door.knows(self.one("cookie"))
 
 
 def _no(code: int, why: str) -> Response:
@@ -159,13 +162,18 @@ def _with_headers(send: Send) -> Send:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """A body that is longer than it said it would be ends the request."""
-    taken = 0
+    """A body that is longer than it said it would be, or does not come, ends the request."""
+    taken, whole = 0, False
 
     async def receiving() -> MutableMapping[str, Any]:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b"")) if message["type"] == "http.request" else 0
+        nonlocal taken, whole
+        try:
+            message = await asyncio.wait_for(receive(), None if whole else PATIENCE_SECONDS)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
         return message if taken <= LONGEST_BODY else {"type": "http.disconnect"}
 
     return receiving

@@ -20,6 +20,7 @@ import uvicorn
 
 from wavecrew.errors import PreflightError
 from wavecrew.web.app import application
+from wavecrew.web.connections import Connection
 from wavecrew.web.site import Site
 
 ADDRESS: Final = "127.0.0.1"
@@ -99,6 +100,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._site.close()
         await super().shutdown(sockets)
+        self._site.release()
 
 
 def server_of(site: Site, *, leash: int | None = None, ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
@@ -111,7 +113,7 @@ def server_of(site: Site, *, leash: int | None = None, ready: Callable[[], None]
         proxy_headers=False,
         lifespan="off",
         ws="none",
-        http="h11",
+        http=Connection,
         loop="asyncio",
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_SECONDS,

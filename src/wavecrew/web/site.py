@@ -72,9 +72,10 @@ class Site:
     door: Door
     run: str = "latest"
     shown: dict[str, Shown] = field(default_factory=dict)
-    wishes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
+    wishes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Wishes wait for a coordinator, each in a thread; so do reports for git. The others are for those who look."""
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
-    """What asks git or reads whole histories: two at a time, so that it never takes all threads from those who look."""
+    """What asks git or reads whole histories."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def row(self, reference: str) -> RunRow:
@@ -131,6 +132,12 @@ class Site:
         """Let all listeners go, so that the server can end."""
         for one in list(self.shown.values()):
             one.desk.close()
+
+    def release(self) -> None:
+        """Close what was opened to be looked at; nobody reads it any more."""
+        for one in self.shown.values():
+            if one.imported is not None:
+                one.watch.store.close()
 
     # -- all runs
 
