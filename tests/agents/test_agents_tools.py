@@ -10,7 +10,7 @@ from agent_world import World, task
 MakeWorld = Callable[..., World]
 FORMS = {
     "claude": "mcp__wavecrew__{}",
-    "codex": "mcp__wavecrew__{}",
+    "codex": "mcp__wavecrew/{}",  # a space of names, which a model finds by a search
     "gemini": "mcp_wavecrew_{}",
     "opencode": "wavecrew_{}",
 }

@@ -18,6 +18,8 @@ TOOLS: Final = ("progress", "ask_human", "lock_request")
 PATIENCE_SECONDS: Final = 3700
 """How long a program lets a call wait: longer than any of them does."""
 
+_START_SECONDS: Final = 60
+
 
 def entry(context: AttemptContext, **more: object) -> dict[str, Any]:
     """The server as Claude Code and Gemini CLI write it, with what else a program wants to know."""
@@ -26,14 +28,14 @@ def entry(context: AttemptContext, **more: object) -> dict[str, Any]:
 
 
 def toml_entry(context: AttemptContext) -> str:
-    """The server as Codex writes it on a command line. Its calls need nobody's approval."""
+    """The server as Codex writes it on a command line. Its calls need nobody's approval, and no turn begins without it:
+    else it would be there for some turns and not for others."""
     told = entry(context)
     environment = ",".join(f"{name}={_toml(value)}" for name, value in told["env"].items())
     arguments = ",".join(map(_toml, told["args"]))
-    return (
-        f"mcp_servers.{NAME}={{command={_toml(told['command'])},args=[{arguments}],env={{{environment}}},"
-        f'tool_timeout_sec={PATIENCE_SECONDS},default_tools_approval_mode="approve"}}'
-    )
+    limits = f"startup_timeout_sec={_START_SECONDS},tool_timeout_sec={PATIENCE_SECONDS}"
+    server = f"command={_toml(told['command'])},args=[{arguments}],env={{{environment}}}"
+    return f'mcp_servers.{NAME}={{{server},{limits},required=true,default_tools_approval_mode="approve"}}'
 
 
 def opencode_entry(context: AttemptContext) -> Mapping[str, Any]:
