@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from run_stories import bad_run, end, finish, good_run, held_run, opening, phase, start
+from run_stories import T0, bad_run, end, finish, good_run, held_run, opening, phase, start
 from run_stories import until as upto
 from tui_world import (
     Story,
@@ -28,6 +28,8 @@ from tui_world import (
     settled,
     until,
 )
+from wavecrew.errors import NotFoundError
+from wavecrew.models import events as ev
 from wavecrew.models.events import Event
 from wavecrew.tui import deeds
 from wavecrew.tui.board import Board
@@ -290,6 +292,74 @@ def test_the_attempts_of_a_phase(make: Callable[..., World]) -> None:
         assert "the second try" in screen_text(pilot)
 
     show(world, story)
+
+
+def test_each_tab_is_of_the_attempt_that_is_chosen(make: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
+    def work_of(*given: object) -> object:
+        raise NotFoundError(f"the difference of attempt {given[-1]}")
+
+    monkeypatch.setattr("wavecrew.tui.phase_pane.work_of", work_of)
+    world = make(bad_run())
+    for number in (1, 2):
+        world.log("06", f"log of attempt {number}\n", attempt=number)
+        world.job("06", {"kind": "agent", "title": "fuzz", "given": f"prompt of attempt {number}"}, attempt=number)
+    expected = {
+        1: {"l": "log of attempt 1", "e": "attempt=1", "p": "prompt of attempt 1", "d": "difference of attempt 1"},
+        2: {"l": "log of attempt 2", "e": "attempt=2", "p": "prompt of attempt 2", "d": "difference of attempt 2"},
+    }
+
+    async def story(pilot: Pilot[None]) -> None:
+        body = board_of(pilot).phase_pane.body
+        await press(pilot, "slash", *"fuzz", "enter")
+        for number, step in ((2, "right_square_bracket"), (1, "left_square_bracket")):
+            await press(pilot, step)
+            for key, words in expected[number].items():
+                await press(pilot, key)
+                await until(pilot, lambda words=words: words in rows_text(body), f"{key} of attempt {number}")
+                other = expected[3 - number][key]
+                assert other not in rows_text(body), (key, number)
+            await press(pilot, "k")
+            checks = rows_text(body)
+            assert ("✓ output   tests/test_fuzz.py" in checks) == (number == 2)
+            assert ("its time limit passed" in checks) == (number == 1)
+
+    show(world, story, (120, 40))
+
+
+def test_a_question_of_an_agent_is_answered(make: Callable[..., World], commands: Commands) -> None:
+    world = make(HALF, began=6.5)
+    text = "Which of the two date formats is meant, the one that the plan has, or the other that the tests want to see?"
+
+    async def story(pilot: Pilot[None]) -> None:
+        world.tell(ev.QuestionAsked(at=T0 + 6.5, phase="05", attempt=1, question=1, text=text))
+        await until(pilot, lambda: "needs you 1" in screen_text(pilot), "the question")
+        assert "? 05 stats    asks" in screen_text(pilot)
+        await press(pilot, "5")
+        assert "05 stats asks: Which of the two date formats" in screen_text(pilot)
+        await press(pilot, "enter")
+        assert isinstance(pilot.app.screen, Words)
+        assert text in screen_words(pilot)
+        await press(pilot, *"-the plan", "enter")
+        await until(pilot, lambda: bool(commands.asked), "the answer")
+
+    show(world, story)
+    assert commands.asked == [["answer", "--run", "3f2a", "--", "05", "-the plan"]]
+
+
+def test_a_small_terminal_shows_one_pane_at_a_time(half: World) -> None:
+    async def story(pilot: Pilot[None]) -> None:
+        assert "▶ 04 html" in screen_text(pilot)
+        assert "[Log]" not in screen_text(pilot)
+        for key, there in (("2", "[Log]"), ("3", "[Timeline]"), ("4", "[Locks]"), ("1", "1 Plan"), ("e", "[Events]")):
+            await press(pilot, key)
+            await until(pilot, lambda there=there: there in screen_text(pilot), f"the pane of {key}")
+            sizes = [board_of(pilot).query_one(name).size.area for name in ("#left", "#phase", "#lists")]
+            assert sum(size > 0 for size in sizes) == 1, (key, sizes)
+            assert all(len(line) == 40 for line in screen_lines(pilot))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "1 Plan" in screen_text(pilot) and "[Timeline]" in screen_text(pilot), "all panes")
+
+    show(half, story, (40, 10))
 
 
 def test_the_plan_is_filtered_while_typing(half: World) -> None:

@@ -243,43 +243,38 @@ def _front(phases: list[PhaseInfo], done: set[str], at: float) -> list[Event]:
     ready = [one for one in phases if one.id not in done and set(one.dependencies) <= done]
     kinds = ("run", "gate", "wait", "fail", "waive", "retry", "merge", "silent", "held", "cancel", "ask")
     found: list[Event] = []
-    runner = ready[0].id if ready else ""
     for place, one in enumerate(ready):
-        kind = kinds[place % len(kinds)]
-        if kind == "wait":
-            found.append(wait(at, one.id, "src/shared.py", runner))
-        elif kind == "gate":
-            found.append(asked(at, f"phase {one.id}"))
-        elif kind in ("run", "merge", "silent", "ask"):
-            found.append(work(at, one.id))
-            if kind == "merge":
-                found += [seal(at + 9, one.id, "src/b.py"), propose(at + 10, one.id)]
-            if kind == "silent":
-                found.append(silence(at + 70, one.id, at + 5, "Overwrite the file? [y/n]"))
-            if kind == "ask":
-                text = "Which of the two date formats is meant, the one of the plan or that of the tests?"
-                found.append(ev.QuestionAsked(at=T0 + at + 20, phase=one.id, attempt=1, question=1, text=text))
-        elif kind in ("cancel", "waive"):
-            found += [work(at, one.id), ev.AttemptCancelled(at=T0 + at + 8, phase=one.id, attempt=1, by="ann")]
-            found.append(fail(at + 9, one.id, cause=Cause.CANCELLED, detail="cancelled by ann"))
-            found += [skip(at + 30, one.id, reason="it is done by hand")] if kind == "waive" else []
-        elif kind == "fail":
-            found += [
-                work(at, one.id),
-                seal(at + 4, one.id, "src/shared.py"),
-                clash(at + 5, one.id, "it meets src/shared.py of 001", "src/shared.py"),
-            ]
-            found.append(fail(at + 6, one.id, cause=Cause.MERGE, detail="it meets src/shared.py of 001"))
-        elif kind == "retry":
-            found += [
-                work(at, one.id),
-                fail(at + 6, one.id, retry_at=at + 600, detail="exit code 1 from: check pytest"),
-            ]
-        elif kind == "held":
-            found += [work(at, one.id), closed(at + 7, at + 900, "claude", "the limit of the hour is reached")]
-            found.append(fail(at + 7, one.id, outcome=ev.Outcome.STOPPED, cause=Cause.QUOTA, retry_at=at + 900))
+        found += _happens(kinds[place % len(kinds)], at, one.id, ready[0].id)
     found.sort(key=lambda event: event.at)
     return found
+
+
+def _happens(kind: str, at: float, name: str, runner: str) -> list[Event]:
+    """What goes on with one phase, and has since `at`."""
+    begun, meets = work(at, name), "it meets src/shared.py of 001"
+    cancelled = ev.AttemptCancelled(at=T0 + at + 8, phase=name, attempt=1, by="ann")
+    given_up = [begun, cancelled, fail(at + 9, name, cause=Cause.CANCELLED, detail="cancelled by ann")]
+    question = "Which of the two date formats is meant, the one of the plan or that of the tests?"
+    stories: dict[str, list[Event]] = {
+        "run": [begun],
+        "gate": [asked(at, f"phase {name}")],
+        "wait": [wait(at, name, "src/shared.py", runner)],
+        "merge": [begun, seal(at + 9, name, "src/b.py"), propose(at + 10, name)],
+        "silent": [begun, silence(at + 70, name, at + 5, "Overwrite the file? [y/n]")],
+        "ask": [begun, ev.QuestionAsked(at=T0 + at + 20, phase=name, attempt=1, question=1, text=question)],
+        "fail": [
+            *(begun, seal(at + 4, name, "src/shared.py"), clash(at + 5, name, meets, "src/shared.py")),
+            fail(at + 6, name, cause=Cause.MERGE, detail=meets),
+        ],
+        "retry": [begun, fail(at + 6, name, retry_at=at + 600, detail="exit code 1 from: check pytest")],
+        "cancel": given_up,
+        "waive": [*given_up, skip(at + 30, name, reason="it is done by hand")],
+        "held": [
+            *(begun, closed(at + 7, at + 900, "claude", "the limit of the hour is reached")),
+            fail(at + 7, name, outcome=ev.Outcome.STOPPED, cause=Cause.QUOTA, retry_at=at + 900),
+        ],
+    }
+    return stories[kind]
 
 
 def gated_run() -> list[Event]:
