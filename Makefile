@@ -81,7 +81,7 @@ bench: $(STAMP) ## measure; see docs/benchmarks.md
 	$(BIN)/python benchmarks/locks.py 3
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/gate.py
-	$(BIN)/python benchmarks/board.py
+	$(BIN)/python benchmarks/views.py
 
 lock: ## pin all dependencies again (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wavecrew.api.history import open_run
+from wavecrew.api.history import open_run, run_is_alive
 from wavecrew.api.places import find_workspace
 from wavecrew.cli.archive_commands import runs_export, runs_forget, runs_import
 from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals
@@ -80,11 +80,13 @@ def status(settings: Globals, run: str, watch: bool, wait: bool, exit_status: bo
 
 
 def _wait_for_news(store: Store, opened: OpenedRun) -> OpenedRun:
+    """The run once something was recorded, or nobody is at work on it any more. Nothing is read again before."""
+    run, known = opened.row.id, len(opened.events)
     while True:
         time.sleep(0.5)
-        later = open_run(store, opened.row.id)
-        if len(later.events) != len(opened.events) or not later.alive:
-            return later
+        ((last,),) = store.query("SELECT coalesce(max(seq), 0) FROM event WHERE run = ?", run)
+        if last != known or not run_is_alive(store.folder, run):
+            return open_run(store, run)
 
 
 def _print_status(settings: Globals, store: Store, reference: str) -> OpenedRun:
