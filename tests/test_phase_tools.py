@@ -297,3 +297,6 @@ def test_the_prompt_says_who_may_be_asked() -> None:
     told = prompt_for(phase("a", description="x"), AttemptContext("r", 1, "/w", "/in", tools=SERVER))
     assert "Nobody can answer questions" not in told
     assert all(f"`{tool}`" in told for tool in TOOLS)
+    context = AttemptContext("r", 2, "/w", "/in", previous_failure="stopped", answers=(("Old or new?", "new"),))
+    told = prompt_for(phase("a", description="x"), context)
+    assert told.endswith("and was answered:\n- Old or new?\n  Answer: new\n")

@@ -67,6 +67,8 @@ def test_a_question_waits_for_a_person_until_it_is_answered() -> None:
     assert asks(*both, answer(5, "a", number=2)) == [("a", 1)]
     found = after(start(1, "a"), *both, answer(5, "a", number=2)).phase_states["a"].questions[1]
     assert (found.answer, found.by, found.answered_at, found.is_open) == ("new", "ann", T0 + 5, False)
+    state = after(start(1, "a"), *both, answer(5, "a", number=2)).phase_states["a"]
+    assert state.replies == (("Which one?", "new"),)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ PLACEHOLDERS: Final[Mapping[str, str]] = {
     "limits": "what it must leave alone",
     "more": "how to write further files",
     "ending": "how to end",
-    "failure": "why the attempt before this one failed, and where its work is; or how to go on in its session",
+    "failure": "why the attempt before this one failed, and where its work is; or how to go on in its session; answers",
     "attempt": "number of the attempt, from 1",
     "run": "id of the run",
     "workspace": "the folder to work in",
@@ -126,7 +126,7 @@ def _values(phase: PhaseInfo, context: AttemptContext) -> dict[str, str]:
         "limits": _LIMITS,
         "more": _ASK_ON_WRITE if context.hook else (_NEVER if phase.outputs else ""),
         "ending": _ENDING_WITH_TOOLS if context.tools else _ENDING,
-        "failure": _failure(context),
+        "failure": "\n\n".join(filter(None, (_failure(context), _answers(context)))),
         "attempt": str(context.attempt),
         "run": context.run,
         "workspace": context.workspace,
@@ -150,6 +150,11 @@ def _failure(context: AttemptContext) -> str:
             "and take over what is good (git restore --source)."
         )
     return "\n".join(parts)
+
+
+def _answers(context: AttemptContext) -> str:
+    entries = tuple(f"{question}\n  Answer: {answer}" for question, answer in context.answers)
+    return _listing("An earlier attempt has asked people, and was answered", entries)
 
 
 def _listing(title: str, entries: tuple[str, ...]) -> str:

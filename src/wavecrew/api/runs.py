@@ -120,7 +120,8 @@ class PreparedRun:
         desk = next_desk(self.state, self.workspace.folder, phase.id, self.run)
         inputs = self.reader.inputs(self.state, phase) if found.session else {}
         session = session_ahead(self.state, phase, self.jobs, self.config, inputs)
-        return self.jobs.prepare(self.state.graph, phase, found.attempts + 1, found.detail, desk, session=session)
+        number, answers = found.attempts + 1, found.replies
+        return self.jobs.prepare(self.state.graph, phase, number, found.detail, desk, session=session, answers=answers)
 
     def fates(self) -> Mapping[str, Fate]:
         """What has become of the attempts that a dead coordinator left open, by phase. Looking changes nothing but

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from wavecrew.cli.globals import Globals, pass_globals, with_globals
-from wavecrew.errors import ExitCode, PreflightError
+from wavecrew.errors import ExitCode, PreflightError, UsageError
 
 
 @click.command()
@@ -36,6 +36,8 @@ def mcp(settings: Globals, read_only: bool) -> int:
 
         server_in(place, __version__).run("stdio")
         return ExitCode.OK
+    if not settings.directory.is_dir():
+        raise UsageError(f"there is no folder {settings.directory}", fix="say -C with the folder of the project")
     from wavecrew.mcp_server.project_tools import server_for
     from wavecrew.mcp_server.verbs import Verbs
 

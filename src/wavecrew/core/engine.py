@@ -344,7 +344,7 @@ class Engine:
         session = self._care.session_for(self.state, self._store.folder, name, agent, inputs)
         number, graph = state.attempts + 1, self.state.graph
         session = session if self._jobs.resumes(agent) else ""
-        return self._jobs.prepare(graph, phase, number, state.detail, desk, inputs, agent, session)
+        return self._jobs.prepare(graph, phase, number, state.detail, desk, inputs, agent, session, state.replies)
 
     # -- wishes of people
 

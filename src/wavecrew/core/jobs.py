@@ -205,8 +205,10 @@ class JobMaker:
         inputs: Mapping[str, str] = MappingProxyType({}),
         agent: str = "",
         session: str = "",
+        answers: tuple[tuple[str, str], ...] = (),
     ) -> Prepared:
-        """Everything about one attempt of a phase, by its own agent or by `agent`, in a new session or in `session`.
+        """Everything about one attempt of a phase, by its own agent or by `agent`, in a new session or in `session`;
+        `answers` are what people answered to questions of earlier ones.
         Nothing is written or started."""
         name = agent or self.agent_of(phase)
         folder = self.folder(phase.id, attempt)
@@ -223,6 +225,7 @@ class JobMaker:
             previous_failure=previous_failure,
             earlier_branch=desk.earlier_branch,
             session=session,
+            answers=answers,
             model=(model := self.model_of(phase, name)),
             template=self.prompt_template,
             files=str(files_folder(folder)),

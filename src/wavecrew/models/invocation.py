@@ -96,6 +96,8 @@ class AttemptContext:
     """Why the attempt before this one did not succeed."""
     earlier_branch: str = ""
     """The branch that holds what that attempt left, if there is one."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """What earlier attempts asked people, and the answers."""
     session: str = ""
     """The session of that attempt, if the agent shall go on in it: only where the folder is still the same."""
     model: str = ""

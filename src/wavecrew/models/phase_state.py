@@ -197,6 +197,11 @@ class PhaseState:
         return replace(self, questions=answered(self.questions, event))
 
     @property
+    def replies(self) -> tuple[tuple[str, str], ...]:
+        """Its questions that were answered, each with the answer."""
+        return tuple((one.text, one.answer) for one in self.questions if not one.is_open)
+
+    @property
     def asks(self) -> tuple[Question, ...]:
         """The questions that a person has to answer: those of the attempt at work, or of one that was broken off."""
         if self.status is PhaseStatus.IN_PROGRESS:
