@@ -357,7 +357,7 @@ def test_a_small_terminal_shows_one_pane_at_a_time(half: World) -> None:
             assert sum(size > 0 for size in sizes) == 1, (key, sizes)
             assert all(len(line) == 40 for line in screen_lines(pilot))
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: "1 Plan" in screen_text(pilot) and "[Timeline]" in screen_text(pilot), "all panes")
+        await until(pilot, lambda: "1 Plan" in screen_text(pilot) and "Timeline" in screen_text(pilot), "all panes")
 
     show(half, story, (40, 10))
 

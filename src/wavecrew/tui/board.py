@@ -261,7 +261,12 @@ class Board(Screen[None]):
         else:
             self.lists.turn(pane)
             self.lists.rows.focus()
-        self.call_after_refresh(self.draw)
+        self.call_after_refresh(self._settle)
+
+    def _settle(self) -> None:
+        if layout.is_small(self):
+            layout.enlarge(self)
+        self.draw()
 
     def action_next_pane(self, by: int) -> None:
         """The next pane, in the order of their numbers."""
@@ -270,7 +275,9 @@ class Board(Screen[None]):
     def action_tab(self, key: str) -> None:
         """What the pane of the phase shows."""
         self.phase_pane.turn(TAB_KEYS[key])
-        self.phase_pane.body.focus()
+        if self.pane is not Pane.PHASE:
+            layout.side_by_side(self)
+            self.phase_pane.body.focus()
         self.phase_pane.draw(self.row)
         self._foot()
 
