@@ -11,12 +11,16 @@ from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from report_stories import ORDINARY, VECTORS, big_run, hostile_report, report, steering
 from run_stories import T0, bad_run, end, good_run, held_run, histories, opening, phase, start
 from wavecrew.models import events as ev
+from wavecrew.models.events import Event
 from wavecrew.views.report_compare import compare
+from wavecrew.views.report_graph import picture_of, svg_of
 from wavecrew.views.report_html import html_of
+from wavecrew.views.report_picture import shorter
 from wavecrew.views.report_style import DARK, LIGHT, SCRIPT
 
 _VOID = {"meta", "input"}
@@ -267,3 +271,57 @@ def test_a_page_of_two_hundred_phases_has_them_all_and_a_bearable_size() -> None
     assert len(html.encode()) < 600_000
     seen = page(html).words
     assert all(f"{number:03} " in seen for number in range(1, 201))
+
+
+def test_a_page_of_sixty_phases_weighs_less_than_a_hundred_kilobytes() -> None:
+    assert len(html_of(report(big_run(60))).encode()) < 100_000
+
+
+# -- the graph of the page --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("events", [good_run(), bad_run(), big_run(60, seed=2)])
+def test_the_graph_of_the_page_shows_what_the_file_shows(events: list[Event]) -> None:
+    known = report(events)
+    file, part = svg_of(known), "\n".join(picture_of(known).parts())
+    title, about, *texts = re.findall(r"<text[^>]*>([^<]+)</text>", file)
+    assert re.findall(r"<text[^>]*>([^<]+)</text>", part) == texts, (title, about)
+    assert len(re.findall(r"<use href=#g\d />", part)) == len(known.phases)
+    drawn, joined = (text.split('<g transform="translate(26')[0] for text in (file, part))  # without the legend
+    for kind in ("edge", "edge key", "tip", "tip key", "link"):
+        lines = re.findall(f'<path class="{kind}" (?:data-[^>]*)?d="M[^"]*"/>', drawn)
+        (d,) = re.findall(f'<path class="{kind}" d="([^"]*)"/>', joined) or [""]
+        assert d.count("M") == len(lines), kind
+
+
+_WHOLE = st.integers(-2000, 2000).map(float)
+_STEP = st.one_of(
+    st.tuples(st.sampled_from("HV"), st.tuples(_WHOLE)),
+    st.tuples(st.just("L"), st.tuples(_WHOLE, _WHOLE)),
+    st.tuples(st.just("Q"), st.tuples(*[_WHOLE] * 4)),
+    st.tuples(st.just("C"), st.tuples(*[_WHOLE] * 6)),
+)
+
+
+@given(st.tuples(_WHOLE, _WHOLE), st.lists(_STEP, max_size=8))
+def test_a_shorter_path_goes_the_same_way(
+    start: tuple[float, float], steps: list[tuple[str, tuple[float, ...]]]
+) -> None:
+    long = f"M{start[0]:.1f} {start[1]:.1f}" + "".join(letter + " ".join(map(str, found)) for letter, found in steps)
+    x, y = start
+    points, way = [start], [start]
+    for letter, found in steps:  # what the long one says
+        x, y = (found[0], y) if letter == "H" else (x, found[0]) if letter == "V" else found[-2:]
+        points += [(x, y)] if points[-1] != (x, y) or letter not in "HV" else []
+    x, y = start
+    for letter, told in re.findall(r"([hvlqc])([^a-zM]*)", shorter(long)):  # what the short one says
+        found = tuple(map(float, re.findall(r"-?\d+", told)))
+        x, y = (
+            (x + found[0], y)
+            if letter == "h"
+            else (x, y + found[0])
+            if letter == "v"
+            else (x + found[-2], y + found[-1])
+        )
+        way.append((x, y))
+    assert way == points

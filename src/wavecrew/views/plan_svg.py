@@ -87,8 +87,9 @@ class Drawing(Lines):
         self.height = self.top + self.layout.height + 46 + 22 * len(self.legend_rows)
 
     def _box_width(self) -> float:
-        widths = [max(text_width(phase.name, _NAME), 50) + 54 for phase in self.graph.nodes.values()]
-        widths += [text_width(phase.id, 11.5) + 80 for phase in self.graph.nodes.values()]
+        phases = self.graph.nodes.values()
+        widths = [max(text_width(phase.name, _NAME), 50) + max(54, 28 + self._marks(phase)) for phase in phases]
+        widths += [text_width(phase.id, 11.5) + 80 for phase in phases]
         return min(max((_BOX_WIDTH[0], *widths)), _BOX_WIDTH[1])
 
     def _marks(self, phase: PhaseInfo) -> float:

@@ -285,7 +285,7 @@ _WORDS: Final = {
     "lock": "waiting for a lock",
     "retry": "pauses before another try",
     "pause": "start-up, pauses between waves, agents on their own",
-    "open": "at work now, or after the last phase",
+    "open": "after the last phase",
 }
 
 
@@ -311,7 +311,8 @@ def shares(
         found["open"] += max(0.0, summary.elapsed - sum(found.values()))
     else:
         _gap(found, history, waits, _NOBODY, clock, until)
-    return tuple(Share(kind, _WORDS[kind], spent) for kind, spent in found.items() if spent > summary.elapsed * 1e-6)
+    words = _WORDS if summary.ended is not None else _WORDS | {"open": "since the last end of an attempt"}
+    return tuple(Share(kind, words[kind], spent) for kind, spent in found.items() if spent > summary.elapsed * 1e-6)
 
 
 def _gap(
