@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wavecrew.api.workspace import Workspace
     from wavecrew.models.plan import Plan
 
+_NARROWEST, _USUAL, _WIDEST = 30, 80, 100
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -187,6 +188,10 @@ def echo(text: str = "", *, err: bool = False, end: str = "\n", color: bool = Fa
     are in it reach also what is no terminal."""
     stream = sys.stderr if err else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
+    if not text.isascii() and only_ascii(stream):
+        from wavecrew.views.run_words import in_ascii
+
+        text = in_ascii(text)
     shown = f"{text}{end}".encode(encoding, errors="replace").decode(encoding, errors="replace")
     click.echo(shown, err=err, nl=False, color=color or None)
 
@@ -206,10 +211,30 @@ def echo_json(data: Mapping[str, Any] | list[Any]) -> None:
     echo(json.dumps(data, indent=2))
 
 
-def only_ascii() -> bool:
-    """Whether standard output cannot show more than ASCII."""
-    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
-    return encoding not in ("utf8", "utf16", "utf32", "gb18030")
+def only_ascii(stream: Any = None) -> bool:
+    """Whether a stream, standard output by default, cannot show more than ASCII."""
+    stream = sys.stdout if stream is None else stream
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
+    return encoding not in ("utf8", "utf16", "utf32", "gb18030") or _is_plain_locale()
+
+
+def _is_plain_locale() -> bool:
+    """Whether somebody has asked for the locale C. Python takes UTF-8 there all the same, for files and names; but the
+    terminal of whoever says so may have nothing to show our signs with."""
+    asked = os.environ.get("LC_ALL") or os.environ.get("LANG")
+    return bool(sys.flags.utf8_mode) and asked in ("C", "POSIX") and os.environ.get("PYTHONUTF8") != "1"
+
+
+def columns(stream: Any) -> int | None:
+    """How wide lines for people may be on a stream; None where nothing is to be broken, because a program reads it."""
+    if not stream.isatty():
+        return None
+    asked = os.environ.get("COLUMNS", "")
+    try:
+        found = int(asked) if asked.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        found = 0
+    return max(_NARROWEST, min(found, _WIDEST)) if found else _USUAL
 
 
 def write_or_print(text: str, output: Path | None, *, screen: bool = False) -> None:

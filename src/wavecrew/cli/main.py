@@ -8,6 +8,7 @@ What it does not know: what the commands do.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from wavecrew.cli.completion_scripts import VARIABLE
-from wavecrew.cli.globals import Globals, echo, show, with_globals
+from wavecrew.cli.globals import Globals, columns, echo, show, with_globals
 from wavecrew.cli.help_layout import lay_out, list_all
 from wavecrew.errors import ExitCode, PlanError, PreflightError, WavecrewError
 
@@ -50,11 +51,11 @@ _COMMANDS = {
     "clean": ("result", "Remove what runs have left and is safe elsewhere."),
     "locks": ("locks", "Show who holds which lock, and why; take one away."),
     "lock": ("locks", "Hold locks while a command runs."),
-    "agents": ("setup", "List the agents that are installed; open a used up account again."),
+    "agents": ("setup", "List the agents; open an account again that was used up."),
     "config": ("setup", "Show, check and describe the configuration."),
     "doctor": ("setup", "Check that this machine has what a run needs."),
     "notify": ("notice", "Show where news of a run go, and try it."),
-    "completion": ("completion", "Print what makes a shell complete commands, phases, runs and locks."),
+    "completion": ("completion", "Print what makes a shell complete what you type."),
     "mcp": ("mcp", "Serve tools to an assistant, or to an agent inside of a phase."),
     "demo": ("demo", "Build a small real project in parallel and prove the result."),
 }
@@ -167,7 +168,7 @@ def _run() -> int:
         _print(error)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        _print_usage(error)
         return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
         echo("interrupted", err=True)
@@ -193,16 +194,30 @@ def _run() -> int:
 
 
 def _print(error: WavecrewError) -> None:
+    from wavecrew.views.line_breaks import broken
+
+    width = columns(sys.stderr)
     if isinstance(error, PlanError) and error.diagnostics:
         from wavecrew.views import findings
 
-        show(findings.text(error.diagnostics), err=True)
-    lines = [f"error[{error.code}]: {_visible(error.reason)}"]
+        show(findings.text(error.diagnostics, width=min(width or 80, 80)), err=True)
+    wide = width or sys.maxsize  # a program, or a file that is read later, gets whole lines
+    lines = broken(f"error[{error.code}]: {_visible(error.reason)}", wide, "", "    ")
     if error.place is not None:
         lines.append(f"  {_visible(str(error.place))}")
     if error.fix:
-        lines.append(f"  fix: {_visible(error.fix)}")
+        lines += broken(_visible(error.fix), wide, "  fix: ", "       ")
     show("\n".join(lines), err=True)
+
+
+def _print_usage(error: click.ClickException) -> None:
+    """What click says of a line that it does not understand; it breaks all but the reason itself."""
+    from wavecrew.views.line_breaks import broken
+
+    said, width = io.StringIO(), columns(sys.stderr) or sys.maxsize
+    error.show(said)
+    for line in said.getvalue().splitlines():
+        show("\n".join(broken(line, width, "", "    ") if line.startswith("Error: ") else [line]), err=True)
 
 
 def _visible(text: str) -> str:

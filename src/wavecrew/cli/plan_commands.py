@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from wavecrew.cli.globals import Globals, echo, echo_json, only_ascii, pass_globals, show, with_globals, write_or_print
+from wavecrew.cli.globals import (
+    Globals,
+    columns,
+    echo,
+    echo_json,
+    only_ascii,
+    pass_globals,
+    show,
+    with_globals,
+    write_or_print,
+)
 from wavecrew.errors import ExitCode, NotFoundError, Severity
 
 
 @click.command()
 @click.argument("plan", required=False)
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "github", "sarif"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, workflow annotations or code scanners.",
 )
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
@@ -36,7 +52,8 @@ def check(settings: Globals, plan: str | None, form: str, strict: bool, output: 
         case "sarif":
             text = findings.sarif(found.diagnostics, explanations())
         case _:
-            text = findings.text(found.diagnostics)
+            width = None if output else columns(sys.stdout)
+            text = findings.text(found.diagnostics, width=min(width or 80, 80))
     write_or_print(text, output, screen=form == "text" and not settings.json)
     warned = strict and any(finding.severity is Severity.WARNING for finding in found.diagnostics)
     return ExitCode.INVALID_INPUT if found.faulty or warned else ExitCode.OK
@@ -46,7 +63,12 @@ def check(settings: Globals, plan: str | None, form: str, strict: bool, output: 
 @click.argument("plan", required=False)
 @click.option("-j", "agents", type=int, metavar="N", help="Number of agents to plan for.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "mermaid", "dot", "svg"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "mermaid", "dot", "svg"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, or as a graph.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
 @with_globals

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
 from typing import Final
 from urllib.parse import quote
 
 from wavecrew.errors import Diagnostic, Severity
+from wavecrew.views.line_breaks import broken
 from wavecrew.views.words import counted, printable
 
 SHOWN: Final = 5
@@ -35,7 +35,8 @@ def counts(findings: Iterable[Diagnostic]) -> dict[str, int]:
 
 
 def text(findings: Sequence[Diagnostic], *, shown: int = SHOWN, width: int = 80) -> str:
-    """Findings grouped by code, the worst first, a few of each, and a line with the totals."""
+    """Findings grouped by code, the worst first, a few of each, and a line with the totals. Nothing that could be
+    copied is broken at `width`."""
     groups: dict[tuple[Severity, str], list[Diagnostic]] = {}
     for finding in findings:
         groups.setdefault((finding.severity, finding.code), []).append(finding)
@@ -55,20 +56,14 @@ def text(findings: Sequence[Diagnostic], *, shown: int = SHOWN, width: int = 80)
 
 def _entry(finding: Diagnostic, width: int) -> list[str]:
     head = f"{finding.severity.value}[{finding.code}]: {printable(finding.message)}"
-    lines = _wrapped(head, width, "", "    ")
+    lines = broken(head, width, "", "    ")
     if finding.place.file or finding.place.line:
         lines.append(f"  {printable(str(finding.place))}")
     return lines
 
 
 def _hint(fix: str, width: int) -> list[str]:
-    return _wrapped(f"hint: {printable(fix)}", width, "  ", "        ") if fix else []
-
-
-def _wrapped(words: str, width: int, first: str, later: str) -> list[str]:
-    return wrap(
-        words, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    )
+    return broken(printable(fix), width, "  hint: ", "        ") if fix else []
 
 
 def _totals(findings: Sequence[Diagnostic]) -> str:
