@@ -25,7 +25,7 @@ from wavecrew.models.events import Event
 from wavecrew.models.execution_state import ExecutionState, evolve, replay
 from wavecrew.views.run_next import next_lines
 from wavecrew.views.run_plain import PlainView
-from wavecrew.views.run_report import report_json, report_text
+from wavecrew.views.run_report import report_data, report_text
 from wavecrew.views.run_status import status_json, status_text
 from wavecrew.views.summary import Standing, summarize
 
@@ -129,5 +129,5 @@ def test_the_report_counts_undeclared_writes(
     events += [end(2, "x"), end(2, "y"), finish(2)]
     text = report_text(replay(events), events)
     assert words in text if words else "undeclared" not in text
-    data = json.loads(report_json(replay(events), events))["undeclared_writes"]
+    data = report_data(replay(events), events)["undeclared_writes"]
     assert data == [{"at": T0 + 1, "suspects": ["x", "y"], "paths": list(paths)} for paths in found]

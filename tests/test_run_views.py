@@ -53,7 +53,7 @@ from wavecrew.views.run_live import LiveView
 from wavecrew.views.run_pacing import Waited, pacing_chain
 from wavecrew.views.run_plain import PlainView, final_lines, heartbeat, lines_for
 from wavecrew.views.run_region import Region, plain_text
-from wavecrew.views.run_report import report_data, report_json, report_text
+from wavecrew.views.run_report import report_data, report_text
 from wavecrew.views.run_status import run_text, runs_table, status_json, status_text
 from wavecrew.views.run_words import clock, for_encoding, in_ascii, label, moment, seconds
 from wavecrew.views.summary import Standing, Summary, summarize
@@ -741,7 +741,7 @@ def test_whatever_happened_takes_a_column_of_the_time_line() -> None:
 
 
 def test_the_report_as_data() -> None:
-    data = json.loads(report_json(replay(bad_run()), bad_run()))
+    data = report_data(replay(bad_run()), bad_run())
     assert (data["format"], data["run"], data["status"]) == (1, "3f2a", "failed")
     rows = {row["id"]: row for row in data["phases"]}
     assert [attempt["outcome"] for attempt in rows["06"]["attempts"]] == ["failed", "succeeded"]
@@ -850,7 +850,7 @@ def test_the_views_of_any_history_keep_to_their_width_and_steer_nothing(
     for text, least in ((texts[0], 40), (texts[1], 60), (report_text(state, events, width=width), 40)):
         lines_ = [line for line in text.splitlines() if not line.startswith(("next:", "      wavecrew"))]
         assert [line for line in lines_ if cells(line) > max(width, least)] == []
-    for text in (status_json(summary), report_json(state, events)):
+    for text in (status_json(summary), safe_json(report_data(state, events))):
         assert steers(text) == []
         json.loads(text)
 

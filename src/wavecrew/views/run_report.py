@@ -23,7 +23,7 @@ from wavecrew.views.run_status import undeclared_words
 from wavecrew.views.run_timeline import timeline
 from wavecrew.views.run_words import in_ascii, label, listed, moment, reason_of, seconds, wrapped
 from wavecrew.views.summary import PhaseRow, Standing, Summary, summarize
-from wavecrew.views.terminal_text import cut, one_line, safe_json
+from wavecrew.views.terminal_text import cut, one_line
 from wavecrew.views.usage_words import budget_words, held_words, spent_data, spent_words, usage_data
 
 FORMAT: Final = 1
@@ -292,11 +292,6 @@ def report_data(
         "phases": [_phase_data(state, row, attempts[row.id], waits[row.id]) for row in summary.rows],
         "left_the_plan": {name: made for name, made in attempts.items() if name not in summary.by_id},
     }
-
-
-def report_json(state: ExecutionState, events: Sequence[Event], **known: Any) -> str:
-    """The same as text; `known` is what else `report_data` takes."""
-    return safe_json(report_data(state, events, **known), indent=2) + "\n"
 
 
 def _totals(found: _Findings) -> dict[str, Any]:
