@@ -113,7 +113,7 @@ class _Graph:
             f'transform="translate({whole(x)} {whole(y - _HEIGHT / 2)})">'
             f'<rect width="{whole(self.wide)}"/>{marks}'
             f'<text x="10" y="19">{safe(cut(self.title(phase), 13 * 1.06, room))}</text>'
-            f'<use class="sg" href="#s-{slug(standing)}" x="10" y="27"/>'
+            f'<use class="sg" href="#s-{slug(standing)}"/>'
             f'<text class="w" x="28" y="37.5">{standing}</text></g>'
         )
 

@@ -7,9 +7,9 @@ What it does not know: requests, and who may see it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from wavecrew.models.schedule import Analysis
 from wavecrew.views.run_words import UNKNOWN, label, moment, seconds
@@ -84,7 +84,7 @@ class _RunPage:
         yield f'<span id="clock" class="num">{seconds(self.summary.elapsed) if self.summary.elapsed else ""}</span> '
         yield f'<span id="counts">{words_of(" · ".join(head["counted"]))}</span></p>'
         left, used = words_of(head["left"]), words_of(head["used"])
-        yield f'<p id="about"><span id="left">{left}</span> <span id="used">{used}</span></p>'
+        yield f'<p id="about"><span id="left">{left}</span> <span id="used">{"· " if left else ""}{used}</span></p>'
         yield (
             f'<progress id="bar" max="{max(1, head["total"])}" value="{head["done"]}" '
             'aria-label="phases done"></progress>'
@@ -164,7 +164,7 @@ class _RunPage:
 
     def locks(self) -> str:
         entries = "".join(
-            f"<li>{words_of(one['what'])} {one['mode']} {words_of(one['who'])}"
+            f"<li>{words_of(one['what'])} {one['mode']} {words_of(one['who'])}{_owner(one)}"
             + "".join(f" ← {words_of(waiter['who'])}" for waiter in one.get("waiters", ()))
             + "</li>"
             for one in self.scene["locks"]
@@ -220,3 +220,12 @@ _DIALOGS: Final = (
     '<p><label><input id="use-keys" type="checkbox" checked> single keys are in use</label></p>'
     '<p class="buttons"><button value="close">Close</button></p></form></dialog>'
 )
+
+
+def _owner(lock: Mapping[str, Any]) -> str:
+    """Why an owner may have lost its lock, and what takes it away; nothing for one that is alive."""
+    if "owner" not in lock:
+        return ""
+    force = " --force" if lock["owner"] == "suspect" else ""
+    command = f"wavecrew locks break {lock['id']}{force} --reason WHY"
+    return f" ({lock['owner']}: {words_of(lock['reason'])}) <code>{command}</code>"

@@ -466,7 +466,7 @@ function whole(on = !body.classList.contains("full")) {
 
 // -- wishes
 
-const KEPT = "All locks that it was granted together are freed. Who did so and why is kept.";
+const KEPT = "Whatever it was granted together with this lock is freed, too. Who did so and why is kept.";
 const WISHES = {
   retry: (name) => ({ words: `Retry ${name}`, means: "It is done again from the beginning; its earlier attempts stay in the history.", yes: `Do ${name} again` }),
   "retry-all": (name) => ({ words: `Retry ${name} and what depends on it`, means: "It and everything ended that rests on it is done again.", yes: "Do all of that again" }),
