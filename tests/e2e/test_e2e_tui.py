@@ -27,10 +27,16 @@ _SEQUENCES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]P][^\x07\x1b]*(?:\x07|
 class Terminal:
     """A command in a terminal of its own. `said` is every byte that it has written to it."""
 
-    def __init__(self, box: Sandbox, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        box: Sandbox,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        size: tuple[int, int] = (80, 24),
+    ) -> None:
         self.said = b""
         self._main, side = pty.openpty()
-        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "wavecrew", *arguments],
             cwd=box.folder,
@@ -98,8 +104,8 @@ def open_terminal(box: Sandbox) -> Iterator[Callable[..., Terminal]]:
     """Opens terminals with a command of wavecrew in the sandbox; a run that they leave at work is ended."""
     made: list[Terminal] = []
 
-    def make(*arguments: str, env: Mapping[str, str] | None = None) -> Terminal:
-        made.append(Terminal(box, *arguments, env=env))
+    def make(*arguments: str, env: Mapping[str, str] | None = None, size: tuple[int, int] = (80, 24)) -> Terminal:
+        made.append(Terminal(box, *arguments, env=env, size=size))
         return made[-1]
 
     yield make
@@ -207,7 +213,7 @@ def test_a_board_on_a_run_that_is_over_and_plain_lines(box: Sandbox, open_termin
 
 
 def test_without_a_terminal_it_says_so(held: Sandbox) -> None:
-    for command in (("ui",), RUN):
+    for command in (("ui",), ("ui", "--replay"), RUN):
         done = held.wavecrew(*command)
         assert done.code == 2
         assert "the terminal UI needs a terminal" in done.err
@@ -238,3 +244,45 @@ def test_without_utf8_and_colour_all_is_ascii(held: Sandbox, open_terminal: Call
     drawn = terminal.said[terminal.said.index(b"\x1b[?1049h") :]
     assert drawn.isascii()
     assert not re.search(rb"\x1b\[[0-9;]*(?:3[0-8]|4[0-8])[;m]", drawn)
+
+
+def test_an_imported_run_is_shown_and_played(
+    box: Sandbox, make_box: Callable[[str], Sandbox], open_terminal: Callable[..., Terminal]
+) -> None:
+    other = make_box("other")
+    other.plan(phase("a", "echo from elsewhere"), phase("b", "exit 3", needs=["a"]))
+    assert other.run().code == 1
+    run = other.status()["run"]
+    assert other.wavecrew("runs", "export", "-o", str(box.folder / "run.zip")).code == 0
+    assert box.wavecrew("runs", "import", "run.zip").code == 0
+
+    terminal = open_terminal("ui", run, size=(40, 10))
+    terminal.until(lambda words: "1 Plan" in words and "imported from" in words, "the board")
+    terminal.press("x")
+    terminal.until(lambda words: "x does nothing here now" in words, "the refusal")
+    terminal.press("q")
+    assert terminal.end() == 0
+
+    terminal = open_terminal(
+        "ui", "--replay", run, "--speed", "0.01", env={"NO_COLOR": "1", "PYTHONIOENCODING": "ascii"}
+    )
+    terminal.until(lambda words: "REPLAY" in words and "> x0.01" in words, "the play")
+    terminal.press("r")
+    terminal.until(lambda words: "r is off: this is a recording" in words, "the refusal")
+    terminal.press(">")
+    terminal.until(lambda words: "at the end, x0.01" in words and "x b Phase b" in words, "the end of the play")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert f"run {run} was played" in terminal.words
+    assert terminal.said[terminal.said.index(b"\x1b[?1049h") :].isascii()
+    assert not list(box.folder.glob(".wavecrew/runs/*"))
+
+
+def test_a_run_that_is_at_work_is_played_as_far_as_it_is(held: Sandbox, open_terminal: Callable[..., Terminal]) -> None:
+    assert held.wavecrew(*RUN[:-2], "--detach").code == 0
+    wait_for(lambda: held.statuses()["a"] == "IN_PROGRESS", "the start of a")
+    terminal = open_terminal("ui", "--replay", "--speed", "100000")
+    terminal.until(lambda words: "at the end, x100000" in words, "the end of what is recorded")
+    terminal.press("\x03")
+    assert terminal.end() == 0
+    assert held.statuses()["a"] == "IN_PROGRESS"
