@@ -28,6 +28,7 @@ from run_stories import (
     bad_run,
     charge,
     end,
+    fail,
     finish,
     good_run,
     held_run,
@@ -228,6 +229,9 @@ def of_board_rows(run: Run) -> Numbers:
     assert words.pop("needs you", 0) in (0, behind)
     if run.summary.needs_you:
         words["ready"] += behind
+    asking = [row for row in run.summary.rows if row.asks and not (row.gate and row.standing is Standing.READY)]
+    assert words.pop("asks", 0) == len(asking)
+    words.update(row.standing.value for row in asking)
     words["running"] += words.pop("silent", 0)
     listed = needs(run.summary, 200)
     failed = sum(bool(one.phase) and "  r retry" in plain_text(one.line) for one in listed)
@@ -342,7 +346,7 @@ def of_live(run: Run) -> Numbers:
 
 
 def of_last_line(run: Run) -> Numbers:
-    """What plain lines say when the coordinator leaves. It is about the moment of its event."""
+    """What plain lines say when who is in charge leaves, at that moment."""
     event = ev.RunStopped(at=run.now, reason="SIGINT")
     words = lines_for(event, run.state, T0, history=run.history)
     told = {hit[1]: hit[2] for hit in re.finditer(r"\b([a-z-]+)=(\d+)\b", " ".join(words))}
@@ -376,7 +380,7 @@ def of_markdown(run: Run) -> Numbers:
     rows = Counter(hit[1] for hit in re.finditer(r"^\|.*\| [✓↷✗⊘▶·] ([a-z ]+) \|", text, re.M))
     alarms = len(re.findall(r"^- `.*` \*\*failed\*\*: ", text, re.M))
     assert alarms == rows["failed"]
-    needed = len(re.findall(r"^- .*`.*` (?:waits for approval|is silent)$", text, re.M))
+    needed = len(re.findall(r"^- .*`.*` (?:waits for approval|is silent|asks: `.*`)$", text, re.M))
     return {name: rows[name] for name in _STANDINGS} | {
         "done": number(hit[1]),
         "total": number(hit[2]),
@@ -392,7 +396,7 @@ def of_html(run: Run) -> Numbers:
     table = table[: table.index("</table>")] if "</table>" in table else ""
     cells = [row.split("<td")[2] for row in table.split("<tr")[2:]]
     states = Counter(re.sub("<[^>]*>", "", f"<td{cell}").strip() for cell in cells)
-    needed = len(re.findall(r"<li>(?:waits for approval|its agent is silent): ", text))
+    needed = len(re.findall(r"<li>(?:waits for approval|its agent is silent|its agent asks): ", text))
     assert len(re.findall(r'<div class="?card\b', text)) == states["failed"]
     return {name: states[name] for name in _STANDINGS} | {
         "done": number(hit[1]),
@@ -445,7 +449,6 @@ VIEWS: dict[str, Callable[[Run], Numbers]] = {
     "scene of the page": of_scene,
     "list of runs on the page": of_runs_page,
     "metrics": of_metrics,
-    "last plain line": of_last_line,
     "last live line": of_live_end,
     "report": of_report_text,
     "report as JSON": of_report_json,
@@ -454,7 +457,11 @@ VIEWS: dict[str, Callable[[Run], Numbers]] = {
     "report as JUnit": of_junit,
     "message": of_message,
 }
-OF_THE_COORDINATOR: dict[str, Callable[[Run], Numbers]] = {"heartbeat": of_heartbeat, "live": of_live}
+OF_THE_COORDINATOR: dict[str, Callable[[Run], Numbers]] = {
+    "heartbeat": of_heartbeat,
+    "live": of_live,
+    "last plain line": of_last_line,
+}
 
 
 def same(name: str, read: Callable[[Run], Numbers], run: Run) -> None:
@@ -480,6 +487,10 @@ def test_so_does_who_is_in_charge(name: str, run: Run) -> None:
 # -- what chance may not find -----------------------------------------------------------------------------------
 
 
+def question(moment: float, name: str, number: int = 1) -> Event:
+    return ev.QuestionAsked(at=T0 + moment, phase=name, attempt=1, question=number, text="Old or new?")
+
+
 def at(events: list[Event], moment: float, **more: Any) -> Run:
     return Run(until(events, moment), T0 + moment, **{"alive": True} | more)
 
@@ -491,6 +502,13 @@ _GATES = [
 ]
 _CHOSEN = [*opening(phase("a"), phase("b"), phase("c", "b"), selected=("c",)), keep(0, "b"), start(1, "c")]
 _SEALED = [*opening(*MINITABLE, isolation="worktree"), work(0, "01"), seal(2, "01", "a.py")]
+_ASKING = [
+    *opening(phase("a"), phase("b"), phase("c")),
+    *(start(0, name) for name in "ab"),
+    *(question(place, "a", number=place) for place in (1, 2)),
+    question(3, "b"),
+    silence(70, "b", 5, "well?"),
+]
 _STORIES: dict[str, Run] = {
     "before anything": at(opening(*MINITABLE), 0),
     "one waits for another": at(good_run(), 6.5),
@@ -510,6 +528,21 @@ _STORIES: dict[str, Run] = {
     ),
     "two agents are silent": at(
         [*opening(phase("a"), phase("b")), *(start(0, n) for n in "ab"), *(silence(70, n, 5, "ok?") for n in "ab")], 75
+    ),
+    "an agent asks two things, another one asks and is silent": at(_ASKING, 75),
+    "questions of a run that was left": at([*_ASKING, charge(80, 2)], 90, alive=False),
+    "questions of a run that is over": at(
+        [
+            *opening(phase("a"), phase("b")),
+            start(0, "a"),
+            question(1, "a"),
+            end(2, "a"),
+            start(2, "b"),
+            fail(3, "b"),
+            finish(4),
+        ],
+        5,
+        alive=False,
     ),
     "what was done is not in the result": at(
         [*opening(phase("a"), isolation="worktree"), work(0, "a"), end(1, "a"), finish(2, ("a",))], 3, alive=False

@@ -120,6 +120,8 @@ class _Page:
         found += [f"**changed although nobody may**: {code(path)}" for path in report.summary.forbidden]
         found += [code(edited_words(report.summary), 400)] if report.summary.edited else []
         found += [f"{code(gate)} waits for approval" for gate in report.summary.needs_you]
+        asked = [(row.id, one) for row in report.summary.rows for one in row.asks]
+        found += [f"the agent of {code(name_of(report, phase))} asks: {code(one.text, 400)}" for phase, one in asked]
         found += [f"the agent of {code(name_of(report, row.id))} is silent" for row in report.summary.silent]
         if found:
             yield "### Needs a look"

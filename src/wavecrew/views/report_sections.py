@@ -56,6 +56,8 @@ def attention(report: Report) -> Iterator[str]:
     facts += [f"completed, and not in the result: {name(name_of(report, one))}" for one in summary.unproven]
     facts += [name(edited_words(summary))] if summary.edited else []
     facts += [f"waits for approval: {name(gate)}" for gate in summary.needs_you]
+    asked = [(row.id, one) for row in summary.rows for one in row.asks]
+    facts += [f"its agent asks: {name(name_of(report, phase))}: {name(short(one.text))}" for phase, one in asked]
     facts += [f"its agent is silent: {name(name_of(report, row.id))}" for row in summary.silent]
     facts += [f"the budget of {name(summary.budget_reached)} is spent"] if summary.budget_reached else []
     facts += [f"{number} {name(reason)}: {name(which)}" for number, reason, which in blocked(report)[:_CARDS]]
