@@ -470,6 +470,11 @@ def test_nothing_is_wider_than_the_window(tmp_path: Path, serve: Serve, look: Lo
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.click("#as-table")
     assert page.locator("#table tbody tr").count() == size
+    page.evaluate("document.querySelector('#table tr.st-running button').click()")
+    page.wait_for_selector("#phase [data-tab=checks]")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(page.url.partition("/run/")[0] + "/runs")
+    page.wait_for_selector("table.runs")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
