@@ -515,7 +515,9 @@ def test_status_of_a_run_whose_coordinator_is_gone() -> None:
 
 def test_status_says_that_time_is_unknown_and_that_a_run_is_paused_or_stopped() -> None:
     events = [*opening(phase("a"), phase("b", "a"))]
-    assert "  left     unknown (not every phase that is left has an estimate)" in status_text(seen(events, 1))
+    assert "  left     unknown (what is left has no estimate, or has used it up)" in status_text(seen(events, 1))
+    late = [*opening(phase("a", "", 5)), start(0, "a")]
+    assert "  left     unknown (what is left has no estimate, or has used it up)" in status_text(seen(late, 9))
     assert "paused by ann: nothing new starts" in status_text(seen([*events, pause(1)], 1))
     assert "it was stopped (SIGINT); `wavecrew run` goes on" in status_text(seen([*events, stop(1)], 1))
     gone = [*events, ev.RunFinished(at=T0, missing=("a.py",))]

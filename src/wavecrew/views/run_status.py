@@ -139,7 +139,7 @@ class _Screen:
         if summary.status is not RunStatus.RUNNING:
             return
         if summary.forecast is None:
-            why = f"{UNKNOWN} (not every phase that is left has an estimate)"
+            why = f"{UNKNOWN} (what is left has no estimate, or has used it up)"
             yield from wrapped("  left     ", [why], self.width)
             return
         told = summary.forecast
