@@ -18,9 +18,7 @@ from wavecrew.views.report_words import (
     blocked,
     cost_of,
     lost_words,
-    more_attempts,
-    more_money,
-    more_seconds,
+    more_words,
     name_of,
     option_words,
     outcome_words,
@@ -262,14 +260,11 @@ class _Page:
 
 
 def _pair(name: str, pair: Pair) -> list[str]:
-    both = pair.before is not None and pair.after is not None
     return [
         name,
         _side(pair.before),
         _side(pair.after),
-        more_seconds(pair.seconds) if both else "-",
-        more_attempts(pair.attempts) if both else "-",
-        more_money(pair.cost) if both else "-",
+        *more_words(pair),
     ]
 
 

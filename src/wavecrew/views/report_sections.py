@@ -23,9 +23,7 @@ from wavecrew.views.report_words import (
     cost_of,
     holders,
     lost_words,
-    more_attempts,
-    more_money,
-    more_seconds,
+    more_words,
     name_of,
     option_words,
     outcome_words,
@@ -318,14 +316,11 @@ def comparison(found: Comparison) -> Iterator[str]:
 
 
 def _pair(label: str, one: Pair) -> list[str]:
-    both = one.before is not None and one.after is not None
     return [
         shortened(label, 60),
         _side(one.before),
         _side(one.after),
-        known(more_seconds(one.seconds)) if both else "-",
-        known(more_attempts(one.attempts)) if both else "-",
-        known(more_money(one.cost)) if both else "-",
+        *map(known, more_words(one)),
         text(one.before.standing if one.before else "not in it"),
         text(one.after.standing if one.after else "not in it"),
     ]

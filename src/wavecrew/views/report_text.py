@@ -13,7 +13,7 @@ from wavecrew.views.report_compare import Comparison, Pair, Side
 from wavecrew.views.report_facts import Report
 from wavecrew.views.report_faster import Change
 from wavecrew.views.report_waits import FOR_PEOPLE, WaitKind
-from wavecrew.views.report_words import cost_of, more_attempts, more_money, more_seconds, proof_words, saving_words
+from wavecrew.views.report_words import cost_of, more_money, more_words, proof_words, saving_words
 from wavecrew.views.report_words import option_words as words_of
 from wavecrew.views.run_report import report_text
 from wavecrew.views.run_words import in_ascii, label, seconds, wrapped
@@ -85,8 +85,7 @@ def comparison_lines(found: Comparison, width: int = 80) -> Iterator[str]:
 
 def _row(name: str, pair: Pair) -> tuple[str, ...]:
     cost = more_money(pair.cost) if pair.cost is not None else _costs(pair)
-    time = more_seconds(pair.seconds) if pair.before and pair.after else "-"
-    tries = more_attempts(pair.attempts) if pair.before and pair.after else "-"
+    time, tries, _ = more_words(pair)
     return name, _time(pair.before), _time(pair.after), time, tries, cost
 
 

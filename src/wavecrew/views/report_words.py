@@ -11,6 +11,7 @@ from typing import Final
 
 from wavecrew.models.proof import SHARED, Proof
 from wavecrew.models.usage import Spent
+from wavecrew.views.report_compare import Pair
 from wavecrew.views.report_facts import AttemptFacts, Report
 from wavecrew.views.report_faster import Change, Option
 from wavecrew.views.report_waits import Stretch, WaitKind
@@ -228,6 +229,13 @@ def more_attempts(amount: int | None) -> str:
 def tokens_or_unknown(amount: int | None) -> str:
     """Tokens of one attempt."""
     return UNKNOWN if amount is None else tokens(amount)
+
+
+def more_words(pair: Pair) -> tuple[str, str, str]:
+    """By how much two runs differ in a phase: in time, attempts, cost; nothing where one lacks it."""
+    if pair.before is None or pair.after is None:
+        return "-", "-", "-"
+    return more_seconds(pair.seconds), more_attempts(pair.attempts), more_money(pair.cost)
 
 
 # -- what is blocked --------------------------------------------------------------------------------------------
