@@ -44,6 +44,7 @@ from run_stories import (
     start,
     stop,
     until,
+    wait,
     work,
 )
 from wavecrew.api.plans import analyse_plan
@@ -525,6 +526,14 @@ _STORIES: dict[str, Run] = {
     "stopped": at([*_SEALED[:2], skip(1, "02"), stop(3)], 4, alive=False),
     "its agent is gone": at(
         [*_SEALED[:3], charge(2, 2)], 9, alive=False, signs={"01": Sign(alive=False, at=T0 + 4, result=False)}
+    ),
+    "six wait for one file": at(
+        [
+            *opening(*(phase(name) for name in "abcdefg")),
+            start(0, "a"),
+            *(wait(1, name, "x.py", "a") for name in "bcdefg"),
+        ],
+        2,
     ),
     "two agents are silent": at(
         [*opening(phase("a"), phase("b")), *(start(0, n) for n in "ab"), *(silence(70, n, 5, "ok?") for n in "ab")], 75
