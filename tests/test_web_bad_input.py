@@ -104,6 +104,8 @@ def test_an_imported_run_is_shown_without_controls_and_says_why(world: World, tm
     assert " data-read-only" in page
     for control in ("pause", "stop"):
         assert f'id="{control}"' not in page
+    site.run = run
+    assert client.get("/").headers["location"] == f"/run/{run}"  # wavecrew web RUN
     assert client.get(f"/api/run/{run}/log", params={"phase": "01"}).text == "made 01\n"
     assert client.get(f"/api/run/{run}/prompt", params={"phase": "01"}).text == (
         "What this attempt was given is not kept here."

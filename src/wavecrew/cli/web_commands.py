@@ -57,15 +57,16 @@ def web(settings: Globals, run: str, port: int | None, show: bool, read_only: bo
 def _serve(
     settings: Globals, run: str, port: int | None, *, show: bool, read_only: bool, new_key: bool, leash: bool
 ) -> int:
-    from wavecrew.api.history import open_run, place_of
+    from wavecrew.api.history import open_run
     from wavecrew.api.places import find_workspace
+    from wavecrew.core.store import Store
     from wavecrew.web.entry import entry_of
     from wavecrew.web.guard import Door
     from wavecrew.web.serve import bind, serve
     from wavecrew.web.site import Site
 
     folder = find_workspace(settings.directory)
-    with place_of(folder, run) as (folder, store):
+    with Store.open(folder, create=False) as store:
         if run != "latest" and not leash:
             run = open_run(store, run).row.id
         listener = bind(port)

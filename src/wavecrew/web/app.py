@@ -115,10 +115,10 @@ async def _first(site: Site, request: Request) -> Response:
     if not _may_look(site, request):
         return HTMLResponse(entry_page())
     try:
-        row = await asyncio.to_thread(site.row, site.run)
+        shown = await asyncio.to_thread(site.show, site.run)
     except NotFoundError:
         return HTMLResponse(waiting_page(site.run)) if site.run != "latest" else RedirectResponse("/runs", 303)
-    return RedirectResponse(f"/run/{row.id}", 303)
+    return RedirectResponse(f"/run/{shown.watch.row.id}", 303)
 
 
 def _may_look(site: Site, request: Request) -> bool:

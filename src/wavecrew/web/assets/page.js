@@ -341,8 +341,8 @@ function showNeeds(needs) {
   $("needed").replaceChildren(...needs.map((one) => {
     const buttons = [];
     if (one.gate !== undefined && !readOnly) {
-      buttons.push(make("button", { type: "button", on: { click: () => askFor("approve", null, one.gate) } }, "Approve"));
-      buttons.push(make("button", { type: "button", class: "harm", on: { click: () => askFor("reject", null, one.gate) } }, "Reject…"));
+      buttons.push(make("button", { type: "button", on: { click: () => askFor("approve", null, one.gate, { name: one.name }) } }, "Approve"));
+      buttons.push(make("button", { type: "button", class: "harm", on: { click: () => askFor("reject", null, one.gate, { name: one.name }) } }, "Reject…"));
     }
     if (one.question !== undefined && !readOnly) buttons.push(make("button", { type: "button", on: { click: () => askFor("answer", one.n, null, { question: one.question, words: one.words, command: one.command }) } }, "Answer…"));
     if (one.n !== undefined) buttons.push(make("button", { type: "button", on: { click: () => select(one.n, true) } }, "Look"));
@@ -488,7 +488,7 @@ const WISHES = {
 function askFor(kind, n, gate, more = {}) {
   if (readOnly) return;
   const row = n === null ? null : rows[n];
-  const name = gate ?? (row ? nameOf.get(n) : "");
+  const name = more.name ?? (row ? nameOf.get(n) : ""); // as it is shown, without what could steer a terminal
   const told = WISHES[kind](name, row, more);
   const verb = { "retry-all": "retry", stop: "cancel" }[kind] ?? kind;
   wish = { verb, told, data: {}, more };
@@ -497,7 +497,7 @@ function askFor(kind, n, gate, more = {}) {
   if (kind === "retry-all") wish.data.hard = true;
   if (more.question) wish.data.question = more.question;
   if (more.lock) wish.data.fence = more.lock.id;
-  wish.argument = row ? row.arg ?? row.id : gate ? quote(gate) : "";
+  wish.argument = row ? row.arg ?? row.id : gate ? quote(name) : "";
   put($("h-ask"), told.words);
   put($("means"), told.means);
   put($("yes"), told.yes);
