@@ -39,6 +39,7 @@ _STANDINGS: Final = {
     Standing.SKIPPED: "over",
     Standing.RUNNING: "play",
     Standing.MERGING: "play",
+    Standing.GONE: "bar",
     Standing.WAITING: "glass",
     Standing.HELD: "glass",
     Standing.RETRYING: "glass",

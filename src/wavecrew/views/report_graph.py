@@ -25,7 +25,7 @@ from wavecrew.views.summary import Standing
 
 _COLOURS: Final = {
     "good": ("#1a7336", (Standing.PASSED, Standing.KEPT)),
-    "bad": ("#b42525", (Standing.FAILED, Standing.BLOCKED)),
+    "bad": ("#b42525", (Standing.FAILED, Standing.BLOCKED, Standing.GONE)),
     "waived": ("#7a5a00", (Standing.SKIPPED,)),
     "now": ("#1b62b5", (Standing.RUNNING, Standing.MERGING)),
 }
