@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from report_stories import report
 from run_stories import T0, approve, asked, charge, end, fail, opening, phase, reset, skip, start, stop
 from wavecrew.core import wishes
 from wavecrew.core.phase_messages import paths_in, seconds_in, words_in
@@ -20,8 +21,11 @@ from wavecrew.models.questions import same
 from wavecrew.models.stored_events import from_record, to_record
 from wavecrew.views.notices import NoticeFold, NoticeKind
 from wavecrew.views.question_words import answer_command, question_words
+from wavecrew.views.report_markdown import markdown_of
+from wavecrew.views.report_sections import attention
 from wavecrew.views.run_next import needed_words, next_lines
 from wavecrew.views.run_plain import heartbeat, lines_for
+from wavecrew.views.run_report import report_data, report_text
 from wavecrew.views.run_status import status_data, status_text
 from wavecrew.views.summary import Summary, summarize
 
@@ -234,6 +238,19 @@ def test_a_question_of_what_was_broken_off_is_told_until_the_run_is_over() -> No
     assert seen(*left, stop(4, "ctrl-c"), alive=False).by_id["a"].reason == "asks: Old or new?"
     over = ev.RunFinished(at=T0 + 5)
     assert seen(*left, over, alive=False).needed == 0
+
+
+def test_reports_tell_of_questions_that_stand() -> None:
+    text = "Old\x1b[31m <b>or</b>\nnew?"
+    history = [*opening(*PLAN), start(1, "a"), question(2, "a", text), broken_off(3, "a"), stop(4, "x")]
+    found = report(history)
+    assert "`a` `asks: Old <b>or</b> new?`" in markdown_of(found)
+    shown = "".join(attention(found))
+    assert "asks: Old &lt;b&gt;or&lt;/b&gt; new?" in shown
+    assert "\x1b" not in shown
+    [told] = report_data(replay(history), history)["questions"]
+    assert (told["phase"], told["question"]) == ("a", 1)
+    assert "needs you" in report_text(replay(history), history)
 
 
 def test_progress_is_shown_also_where_nothing_else_is_known() -> None:

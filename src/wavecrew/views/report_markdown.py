@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from wavecrew.views.question_words import asks_words
 from wavecrew.views.report_compare import Comparison, Pair, Side
 from wavecrew.views.report_facts import PhaseFacts, Report
 from wavecrew.views.report_graph import fits_mermaid, mermaid_of
@@ -118,6 +119,7 @@ class _Page:
         found += [f"**changed although nobody may**: {code(path)}" for path in report.summary.forbidden]
         found += [code(edited_words(report.summary), 400)] if report.summary.edited else []
         found += [f"{code(gate)} waits for approval" for gate in report.summary.needs_you]
+        found += [f"{code(row.id)} {code(asks_words(one), 400)}" for row in report.summary.rows for one in row.asks]
         asked = [(row.id, one) for row in report.summary.rows for one in row.asks]
         found += [f"the agent of {code(name_of(report, phase))} asks: {code(one.text, 400)}" for phase, one in asked]
         found += [f"the agent of {code(name_of(report, row.id))} is silent" for row in report.summary.silent]

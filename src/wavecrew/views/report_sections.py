@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from wavecrew.models.proof import Lack
+from wavecrew.views.question_words import asks_words
 from wavecrew.views.report_bars import legend, part, shares_bar
 from wavecrew.views.report_cells import known, lines, mark, mono, name, shortened, state, table, text
 from wavecrew.views.report_compare import Comparison, Pair, Side
@@ -54,6 +55,7 @@ def attention(report: Report) -> Iterator[str]:
     facts += [f"completed, and not in the result: {name(name_of(report, one))}" for one in summary.unproven]
     facts += [name(edited_words(summary))] if summary.edited else []
     facts += [f"waits for approval: {name(gate)}" for gate in summary.needs_you]
+    facts += [f"{name(name_of(report, row.id))} {name(asks_words(one))}" for row in summary.rows for one in row.asks]
     asked = [(row.id, one) for row in summary.rows for one in row.asks]
     facts += [f"its agent asks: {name(name_of(report, phase))}: {name(short(one.text))}" for phase, one in asked]
     facts += [f"its agent is silent: {name(name_of(report, row.id))}" for row in summary.silent]

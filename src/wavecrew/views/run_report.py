@@ -14,6 +14,7 @@ from typing import Any, Final
 from wavecrew.models.events import Cause, Event, Outcome, UndeclaredWrites
 from wavecrew.models.execution_state import ExecutionState, Gate, GateStatus
 from wavecrew.views.phase_rows import NO_SIGNS, Signs
+from wavecrew.views.question_words import question_data
 from wavecrew.views.run_advice import Advice, advice
 from wavecrew.views.run_forecast import WaveRules
 from wavecrew.views.run_history import Attempt, History, LockStretch
@@ -272,6 +273,7 @@ def report_data(
         "unproven": list(summary.unproven),
         "edited": list(summary.edited),
         "needs_you": list(summary.needs_you),
+        "questions": [question_data(row.id, one) for row in summary.rows for one in row.asks],
         "silent": [row.id for row in summary.silent],
         "budget": summary.budget or None,
         "budget_reached": summary.budget_reached or None,
