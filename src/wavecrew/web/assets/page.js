@@ -346,7 +346,7 @@ function showNeeds(needs) {
     }
     if (one.question !== undefined && !readOnly) buttons.push(make("button", { type: "button", on: { click: () => askFor("answer", one.n, null, { question: one.question, words: one.words, command: one.command }) } }, "Answer…"));
     if (one.n !== undefined) buttons.push(make("button", { type: "button", on: { click: () => select(one.n, true) } }, "Look"));
-    return make("li", {}, make("b", {}, one.name), ` ${one.words} `, ...buttons, make("code", {}, one.command));
+    return make("li", {}, make("span", {}, make("b", {}, one.name), ` ${one.words}`), ...buttons, make("code", {}, one.command));
   }));
 }
 let spokenAt = 0;
