@@ -25,6 +25,8 @@ from wavecrew.agents.gemini import GeminiAgent
 from wavecrew.agents.opencode import OpencodeAgent
 from wavecrew.agents.own_tools import TOOLS
 from wavecrew.agents.prompt import prompt_for
+from wavecrew.api import preflight
+from wavecrew.config.parallel_config import ParallelExecutionConfig
 from wavecrew.core import phase_desk
 from wavecrew.core.bounds import Bounds
 from wavecrew.core.gate_calls import Refused
@@ -34,7 +36,7 @@ from wavecrew.core.jobs import JobMaker
 from wavecrew.core.phase_desk import PhaseDesk
 from wavecrew.core.phase_messages import ASK_HUMAN, LOCK_REQUEST, PROGRESS
 from wavecrew.core.resource_keys import ResourceKeys
-from wavecrew.errors import InvalidValueError, RunBusyError
+from wavecrew.errors import InvalidValueError, PreflightError, RunBusyError
 from wavecrew.mcp_server.answers import MOST, answer_of, bounded, refusal, text_of
 from wavecrew.mcp_server.door import say
 from wavecrew.mcp_server.verbs import named
@@ -300,3 +302,11 @@ def test_the_prompt_says_who_may_be_asked() -> None:
     context = AttemptContext("r", 2, "/w", "/in", previous_failure="stopped", answers=(("Old or new?", "new"),))
     told = prompt_for(phase("a", description="x"), context)
     assert told.endswith("and was answered:\n- Old or new?\n  Answer: new\n")
+
+
+def test_a_run_with_tools_does_not_begin_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "find_spec", lambda name: None)
+    nobody: Any = None
+    with pytest.raises(PreflightError, match="Model Context Protocol") as found:
+        preflight.require_programs(nobody, (), ParallelExecutionConfig(phase_tools="on"))
+    assert found.value.fix == "pip install 'wavecrew[mcp]'"
