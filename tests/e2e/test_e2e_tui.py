@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sandbox import PATIENCE, Sandbox, phase, wait_for
@@ -33,7 +34,9 @@ class Terminal:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         size: tuple[int, int] = (80, 24),
+        hears: bool = True,
     ) -> None:
+        """With `hears` the terminal is that of its session, so that its end is told by a signal."""
         self.said = b""
         self._main, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
@@ -45,7 +48,7 @@ class Terminal:
             stdout=side,
             stderr=side,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that its end hangs up on it
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if hears else None,
         )
         os.close(side)
 
@@ -104,8 +107,8 @@ def open_terminal(box: Sandbox) -> Iterator[Callable[..., Terminal]]:
     """Opens terminals with a command of wavecrew in the sandbox; a run that they leave at work is ended."""
     made: list[Terminal] = []
 
-    def make(*arguments: str, env: Mapping[str, str] | None = None, size: tuple[int, int] = (80, 24)) -> Terminal:
-        made.append(Terminal(box, *arguments, env=env, size=size))
+    def make(*arguments: str, **options: Any) -> Terminal:
+        made.append(Terminal(box, *arguments, **options))
         return made[-1]
 
     yield make
@@ -179,6 +182,17 @@ def test_a_board_that_dies_harms_no_run(
     assert held.status()["status"] == "running"
     held.write("go", "")
     assert held.wavecrew("status", "--wait", "--exit-status").code == 0
+
+
+def test_a_board_whose_terminal_goes_without_a_word_ends_as_well(
+    box: Sandbox, open_terminal: Callable[..., Terminal]
+) -> None:
+    box.plan(phase("a"))
+    assert box.run().code == 0
+    terminal = open_terminal("ui", hears=False)
+    terminal.until(lambda words: "1 Plan" in words, "the board")
+    terminal.hang_up()
+    wait_for(lambda: terminal.process.poll() is not None, "its end")
 
 
 def test_ctrl_c_asks_and_can_stop_the_run(held: Sandbox, open_terminal: Callable[..., Terminal]) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import sys
 from collections.abc import Sequence
+from typing import Final
 
 from textual.app import App
 
@@ -19,6 +22,8 @@ from wavecrew.tui.commands import environment
 from wavecrew.tui.deeds import Deeds
 from wavecrew.tui.palette import THEMES
 from wavecrew.tui.source import RunSource
+
+_LOOK_SECONDS: Final = 1.0
 
 
 class BoardApp(App[None]):
@@ -49,7 +54,17 @@ class BoardApp(App[None]):
     def on_mount(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        if sys.stdin.isatty():
+            self.set_interval(_LOOK_SECONDS, self._leave_if_alone)
         self.push_screen(Board(self.source, self._deeds))
+
+    def _leave_if_alone(self) -> None:
+        """End with the terminal. Not everybody whose terminal is gone hears a signal, and whoever goes on would read
+        its end without end."""
+        there = select.poll()
+        there.register(sys.stdin.fileno(), 0)
+        if there.poll(0):  # nothing was asked for, so it can only be gone
+            self.exit()
 
     def _handle_exception(self, error: Exception) -> None:
         self.fault = self.fault or error
