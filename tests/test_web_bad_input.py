@@ -19,9 +19,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "web"))
 
 from page_world import Watched, served
+from starlette.websockets import WebSocketDisconnect
 
 from run_stories import MINITABLE
-from test_web import HOME, MARKUP, OURS, PATIENCE, VECTORS, Parsed, controls, hostile, known, site_of
+from test_web import HOME, MARKUP, OURS, PATIENCE, PORT, VECTORS, Parsed, controls, hostile, known, site_of
 from wavecrew.api.archive import export_run
 from wavecrew.api.history import open_run
 from wavecrew.api.imports import imports_in
@@ -396,6 +397,20 @@ def test_cookies_of_others_beside_ours_do_not_matter(world: World) -> None:
         assert client.get("/", headers=headers).status_code == 303, text
     for text in (f"{name}=", f"x{ours}", f"{name} = {site.door.entry.cookie}", f"{ours}0", ours.upper()):
         assert client.get(f"/run/{world.run}", headers={"cookie": text}).status_code == 401, text
+
+
+def test_there_is_no_other_way_in(world: World) -> None:
+    """A socket of another page, and a form of another page that would log somebody in."""
+    site = site_of(world)
+    client = known(site)
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"/api/run/{world.run}/events"):
+        pass
+    asked = {"upgrade": "websocket", "connection": "upgrade", "origin": "http://evil.example"}
+    assert client.get("/runs", headers={**asked, "sec-fetch-site": "cross-site"}).status_code == 403
+    for origin in ("http://evil.example", "null", f"http://localhost:{PORT}", ""):
+        answer = client.post("/enter", data={"token": site.door.entry.token}, headers={"origin": origin})
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
 
 
 def test_a_stream_is_for_those_who_read(world: World) -> None:

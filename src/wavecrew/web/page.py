@@ -116,7 +116,8 @@ class _RunPage:
 
     def needs(self) -> str:
         entries = "".join(
-            f"<li><span><b>{words_of(one['name'])}</b> {words_of(one['words'])}</span> <code>{words_of(one['command'])}</code></li>"
+            f"<li><span><b>{words_of(one['name'])}</b> {words_of(one['words'])}</span> "
+            f"<code>{words_of(one['command'])}</code></li>"
             for one in self.scene["needs"]
         )
         hidden = "" if entries else " hidden"

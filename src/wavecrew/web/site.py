@@ -126,7 +126,7 @@ class Site:
     @property
     def listeners(self) -> int:
         """How many listen to any run."""
-        return sum(one.desk.listeners for one in self.shown.values())
+        return sum(one.desk.listeners for one in list(self.shown.values()))  # threads may add to them
 
     def close(self) -> None:
         """Let all listeners go, so that the server can end."""

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from wavecrew.errors import WavecrewError
 from wavecrew.views.terminal_text import safe_json
 from wavecrew.web.scene import Sent, scene_of, text
-from wavecrew.web.watch import Fact, Look, RunWatch
+from wavecrew.web.watch import FACTS, Fact, Look, RunWatch
 
 LOOK_SECONDS: Final = 0.2
 """How long an event may stay unseen."""
@@ -105,7 +105,8 @@ class Desk:
                     trouble = self.trouble
                     yield _message("trouble", {"words": text(trouble)})
                 look, scene = self.look or look, self.scene
-                facts = self.watch.facts(told, FIRST_FACTS) if told is None else self.watch.facts(told)
+                most = FIRST_FACTS if told is None else FACTS
+                facts = await asyncio.to_thread(self.watch.facts, told, most)  # it may have to wait for a look
                 facts = [fact for fact in facts if fact.seq <= look.seq]
                 news = sent.news(scene, safe_json)
                 if news or facts or anew:
