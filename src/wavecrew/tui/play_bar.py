@@ -58,7 +58,7 @@ class PlayBar(Rows):
         """Where the play stands now."""
         player = self.source.player
         if player is not None:
-            count, now, width = len(self.source.events), self.source.summary.now, max(10, self.app.size.width)
+            count, now, width = len(self.source.events), self.source.now, max(10, self.app.size.width)
             playing, speed = player.playing, player.speed
             self.show([play_line(player.recording, count, now, speed=speed, playing=playing, width=width)])
 

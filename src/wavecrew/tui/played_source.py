@@ -79,7 +79,9 @@ class PlayedSource(RunSource):
 
     # -- what was not recorded
 
-    def _now(self) -> float:
+    @property
+    def now(self) -> float:
+        """The moment at which the player stands."""
         return self._moment
 
     def _alive(self) -> bool | None:

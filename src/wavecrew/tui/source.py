@@ -71,7 +71,7 @@ class RunSource:
         if self._summary is None:
             self._summary = summarize(
                 self.state,
-                self._now(),
+                self.now,
                 alive=self._alive(),
                 progress=self._progress,
                 history=self.history,
@@ -79,7 +79,9 @@ class RunSource:
             )
         return self._summary
 
-    def _now(self) -> float:
+    @property
+    def now(self) -> float:
+        """The moment that is shown, in seconds since 1970."""
         return time.time()
 
     def _alive(self) -> bool | None:

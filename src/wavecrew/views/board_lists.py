@@ -96,8 +96,8 @@ def log_line(raw: str) -> str:
 
 
 def log_rows(text: str, width: int, words: str = "") -> list[Line]:
-    """A clean line of a log in as many rows as it needs, with what was searched for made visible."""
-    rows = list(folded(text, width))
+    """A clean line of a log in as many rows as it needs, words kept whole, with what was searched for made visible."""
+    rows = list(folded(text, width, at_blanks=True))
     if not words:
         return [plain(row) for row in rows]
     return [_marked(row, words) for row in rows]
