@@ -39,7 +39,7 @@ def json_answer(data: dict[str, Any], code: int = 200) -> Response:
 async def facts(site: Site, request: Request) -> Response:
     """What happened to a phase, in words."""
     shown = await asyncio.to_thread(site.show, request.path_params["run"])
-    await shown.desk.fresh()
+    await shown.desk.recent()
     found = await asyncio.to_thread(shown.watch.facts, None, phase=request.query_params.get("phase", ""))
     return json_answer({"facts": [[one.seq, text(one.text)] for one in found]})
 
@@ -117,7 +117,7 @@ def _changes(shown: Shown, phase: str, attempt: int | None) -> str:
 
 async def _phase(site: Site, request: Request) -> tuple[Shown, Look, PhaseInfo]:
     shown = await asyncio.to_thread(site.show, request.path_params["run"])
-    look, _ = await shown.desk.fresh()
+    look = await shown.desk.recent()
     info = look.state.graph.nodes.get(request.query_params.get("phase", ""))
     if info is None:
         raise NotFoundError(_NO_PHASE)
