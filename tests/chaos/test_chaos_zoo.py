@@ -75,7 +75,7 @@ def test_the_zoo(zygote: Zygote, name: str) -> None:
         code = run(world, animal)
         took = time.monotonic() - began
         assert code == animal.code, world.started[-1].told
-        assert took < 20, "it ends within its time, with plenty of room for a slow machine"
+        assert took < 90, "it ends at all, and does not wait for what never ends by itself"
         check(world)
         until(lambda: not world.processes(), f"nothing of it to be left: {world.processes()}")
         assert animal.log in (world.attempt("wild") / "log").read_text(errors="replace")
