@@ -21,7 +21,7 @@ from wavecrew.core.lock_owners import judge_attempt
 from wavecrew.core.store import RunRow, Store
 from wavecrew.core.watch import read_activity
 from wavecrew.errors import NotFoundError, UsageError
-from wavecrew.models.events import AttemptStarted, MergeProposed, Event
+from wavecrew.models.events import AttemptStarted, Event, MergeProposed
 from wavecrew.models.execution_state import ExecutionState, replay
 from wavecrew.models.results import Sign
 
