@@ -194,8 +194,8 @@ def test_each_key_does_what_it_says(tmp_path: Path, commands: list[list[str]], m
 
 PLAYER: dict[str, Callable[[Player, Player], bool]] = {
     "space": lambda old, new: new.playing,
-    "+": lambda old, new: new.speed == 2,
-    "-": lambda old, new: new.speed == 0.5,
+    "+": lambda old, new: new.speed == 0.2,
+    "-": lambda old, new: new.speed == 0.05,
     "left": lambda old, new: new.recording.words_of(new.moment.events - 1).split()[1] == "skip",
     "right": lambda old, new: new.recording.words_of(new.moment.events - 1).split()[1] == "fail",
     ",": lambda old, new: new.moment.events == old.moment.events - 1,
@@ -215,7 +215,7 @@ def test_each_key_of_a_recording_does_what_it_says(tmp_path: Path) -> None:
         async with BoardApp(source, theme_name=DARK).run_test(size=(120, 40)) as pilot:
             board = await settled(pilot)
             for key, check in PLAYER.items():
-                old, new = Player(bad_run(), 1), Player(bad_run(), 1)
+                old, new = Player(bad_run(), 0.1, 1000.0), Player(bad_run(), 0.1, 1000.0)  # too slow to end by itself
                 for one in (old, new):
                     one.go_to(one._tape.position_of(12))
                 source.player = source._player = new
