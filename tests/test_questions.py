@@ -152,9 +152,11 @@ def test_a_run_that_is_left_for_an_answer_says_so() -> None:
 # -- what starts next ---------------------------------------------------------------------------------------------
 
 
-def decision(*events: Event, attended: bool = False, asking: tuple[str, ...] = (), **options: Any) -> Decision:
+def decision(
+    *events: Event, attended: bool = False, asking: tuple[str, ...] = (), agent_limit: int = 2, **options: Any
+) -> Decision:
     rank = {name: place for place, name in enumerate("abc")}
-    policy = Policy(agent_limit=2, rank=rank, claims=dict.fromkeys(rank, ()), attended=attended, **options)
+    policy = Policy(agent_limit=agent_limit, rank=rank, claims=dict.fromkeys(rank, ()), attended=attended, **options)
     return decide(after(*events), policy, T0 + 100, asking=frozenset(asking))
 
 
@@ -165,6 +167,8 @@ def test_a_run_that_nobody_attends_is_left_once_all_who_are_at_work_wait_for_ans
     assert not decision(*both, asking=("a",)).unattended
     assert decision(*both, asking=("a", "b")).unattended
     assert not decision(*both, asking=("a", "b"), attended=True).unattended
+    assert decision(*one, asking=("a",), agent_limit=1) == Decision(unattended=True)  # there is no slot for another one
+    assert decision(*one, agent_limit=1) == Decision()
     done = [*one, start(1, "b"), end(3, "b")]
     assert decision(*done, asking=("a",)) == Decision(unattended=True)  # nothing else is ready
     assert decision(*done).unattended is False  # it goes on without the answer
