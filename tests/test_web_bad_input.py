@@ -327,9 +327,12 @@ def test_files_that_an_agent_put_where_ours_should_be_lead_nowhere(world: World,
             answer = client.get(f"/api/run/{world.run}/{name}", params={"phase": phase})
             assert answer.status_code == (404 if name == "log" else 200)
             assert "of somebody else" not in answer.text
-    step = {"kind": "run", "title": "x", "argv": ["x"], "stdin": "../../../secret"}
+    step = {"kind": "run", "title": "x", "argv": ["x"], "stdin": os.path.relpath(secret, folder)}
     job(world, "04", [step, "x", None, {"argv": 7, "kind": [], "title": {}}])  # type: ignore[list-item]
-    assert client.get(f"/api/run/{world.run}/prompt", params={"phase": "04"}).status_code == 200
+    answer = client.get(f"/api/run/{world.run}/prompt", params={"phase": "04"})
+    assert answer.status_code == 200
+    assert "$ x" in answer.text
+    assert "of somebody else" not in answer.text
 
 
 def test_hostile_words_stay_words_in_every_tab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
