@@ -20,12 +20,15 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 PACKAGE: Final = "@sparticuz/chromium"
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NOT_THERE: Final = 3
 _PATIENCE: Final = 900
+_CAREFULLY: Final[dict[str, Any]] = (
+    {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+)  # not in 3.11.0 to 3.11.3
 _HERE: Final = Path(__file__).parent
 _PACKED: Final = ("al2023", "fonts", "swiftshader")
 _UNPACK: Final = (
@@ -84,9 +87,12 @@ def fetch(folder: Path) -> str:
         return "there is no npm on PATH"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
-        problem = _install(npm, Path(new)) or _unpack(node, Path(new))
-        if not problem and not (folder / pinned()).exists():
-            (Path(new) / "browser").rename(folder / pinned())  # whole, or not at all
+        try:
+            problem = _install(npm, Path(new)) or _unpack(node, Path(new))
+            if not problem and not (folder / pinned()).exists():
+                (Path(new) / "browser").rename(folder / pinned())  # whole, or not at all
+        except (OSError, tarfile.TarError) as error:
+            problem = f"it cannot be unpacked: {error}"
     return problem
 
 
@@ -105,7 +111,7 @@ def _unpack(node: str, new: Path) -> str:
             return problem
     for name, goal in zip(_PACKED, (browser, browser, browser / "lib"), strict=True):
         with tarfile.open(new / name) as archive:
-            archive.extractall(goal, filter="data")
+            archive.extractall(goal, **_CAREFULLY)
     for path, text in ((browser / "fonts.conf", _FONTS), (browser / "start", _START)):
         path.write_text(text)
     shutil.copy(packed.parent / "LICENSE", browser / "LICENSE")
