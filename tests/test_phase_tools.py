@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -179,6 +180,21 @@ def test_the_gate_hands_on_what_is_no_tool_call_and_grants_locks_by_themselves(t
             assert (await ring)["verdict"] == "allow"
             assert "paths" in (await told(world, "a", LOCK_REQUEST))["reason"]
             assert not (await world.ask("a", call(PROGRESS, {"text": "stop"}, world.workspace))).allowed
+
+    asyncio.run(story())
+
+
+def test_a_workspace_and_temporary_files_may_lie_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+
+    async def story() -> None:
+        async with gate_world(deep, desk=lambda *given: asyncio.sleep(0, {"told": given[0]})) as world:
+            world.admit("a")
+            place = PhasePlace("a", world.owner("a"), pass_file(world.run_folder, world.owner("a")), "/")
+            assert (await say(place, PROGRESS, {}, 60))["told"] == PROGRESS
+            assert (await world.ask("a", world.write("x"))).allowed
 
     asyncio.run(story())
 

@@ -26,6 +26,7 @@ HOOK_MARGIN_SECONDS: Final = 15.0
 _HOOK: Final = Path(__file__).with_name("hook.py")  # a program: agents start it
 _FOLDER: Final = ".gate"  # no phase has a folder of such a name
 _LONGEST_NAME: Final = 100
+_LONGEST_HOME: Final = 70
 _BACKLOG: Final = 512
 
 
@@ -110,13 +111,21 @@ class GateSocket:
                 self._path.unlink()
 
 
+def _short_home() -> str:
+    """A folder for temporary files in which such a name is short enough; the usual one may be as deep as any other."""
+    usual = tempfile.gettempdir()
+    places = (usual, "/tmp", "/var/tmp")  # noqa: S108 -- a folder of our own is made in it
+    able = (place for place in places if len(os.fsencode(place)) < _LONGEST_HOME and os.access(place, os.W_OK))
+    return next(able, usual)
+
+
 @contextlib.contextmanager
 def _short(folder: Path) -> Iterator[str]:
     """A name for a folder under which the name of a socket stays within the 104 bytes that every system allows."""
     if len(os.fsencode(folder)) < _LONGEST_NAME - len(SOCKET) - len("/.new"):
         yield str(folder)
         return
-    with tempfile.TemporaryDirectory(prefix="wc") as short:
+    with tempfile.TemporaryDirectory(prefix="wc", dir=_short_home()) as short:
         link = Path(short) / "d"
         link.symlink_to(folder, target_is_directory=True)
         yield str(link)
