@@ -46,8 +46,8 @@ def browser() -> Iterator[Any]:
 
 
 def launched(kind: Any, program: str) -> Any:
-    """A browser in its sandbox; without it for root, and where the kernel lets nobody make one. It is led nowhere but to
-    our own page."""
+    """A browser in its sandbox; without it for root, and where the kernel lets nobody make one. It is led nowhere but
+    to our own page."""
     from playwright.sync_api import Error
 
     flags = ["--disable-dev-shm-usage"]
