@@ -257,7 +257,7 @@ def of_page(run: Run) -> Numbers:
     assert bar is not None
     assert (int(bar[1]), int(bar[2])) == (max(1, found["total"]), found["done"])
     assert f"<title>{found['done']}/{found['total']} " in html
-    assert html.count("<li><b>") == found["needs you"]
+    assert html.count("<li><span><b>") == found["needs you"]
     found["passed"] = states["passed"]
     assert {name: states[name] for name in _STANDINGS} == {name: found[name] for name in _STANDINGS}
     left = re.search(r'<span id="left">(.*?)</span>', html)
