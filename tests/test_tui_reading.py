@@ -28,12 +28,13 @@ from run_stories import (
     until,
 )
 from tui_world import big_run, gated_run
+from wavecrew.api.attempt_folders import attempt_told
 from wavecrew.core.redaction import Redaction
 from wavecrew.errors import UsageError
 from wavecrew.models.events import Event
 from wavecrew.models.execution_state import replay
-from wavecrew.tui.attempt_files import LINES, LogEnd, attempt_told
 from wavecrew.tui.commands import parsed
+from wavecrew.tui.log_end import LINES, LogEnd
 from wavecrew.tui.log_rows import LogRows
 from wavecrew.tui.palette import DARK, LIGHT, PLAIN, STYLES, theme_for
 from wavecrew.tui.rows import safe

@@ -50,16 +50,6 @@ def follow(path: Path, is_over: Callable[[], bool]) -> Iterator[bytes]:
             time.sleep(_PAUSE_SECONDS)
 
 
-def logs_beside(log: Path) -> list[tuple[str, Path]]:
-    """What was carried out beside an attempt and has printed something: a title and a log each, in order of time."""
-    found = [path for path in log.parent.glob("*/log") if path.stat().st_size]
-    titles = {"gate": "checks of the merged tree", "teardown": "teardown"}
-    return [
-        (titles.get(path.parent.name.partition("-")[0], path.parent.name), path)
-        for path in sorted(found, key=lambda path: path.stat().st_mtime)
-    ]
-
-
 def _stay_inside(file: BinaryIO) -> None:
     """A log with a limit becomes shorter when its middle is cut out; then go on at its end."""
     size = os.fstat(file.fileno()).st_size

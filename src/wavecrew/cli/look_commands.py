@@ -135,8 +135,8 @@ def logs(
     Control sequences, and the values of variables that agents were handed by name, are taken out unless --raw is
     given, which shows the agent alone.
     """
+    from wavecrew.api.attempt_folders import logs_beside
     from wavecrew.api.selection import phase_named
-    from wavecrew.cli.log_tail import logs_beside
     from wavecrew.models.phase_status import PhaseStatus
 
     with _store(settings) as store:
@@ -162,7 +162,7 @@ def logs(
                 _follow(path, hide, raw=raw)
             else:
                 _show(path, lines, hide, raw=raw)
-            for title, beside in () if raw else logs_beside(path):
+            for title, beside in () if raw else logs_beside(path.parent):
                 echo(f"-- {title}")
                 _show(beside, lines, hide, raw=False)
             if not raw and (other := opened.checked_with(name, attempt)):

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from wavecrew.api.attempt_folders import logs_beside
 from wavecrew.api.history import progress_of
 from wavecrew.api.runs import PreparedRun
 from wavecrew.cli.globals import echo, only_ascii, show
-from wavecrew.cli.log_tail import last_lines, logs_beside
+from wavecrew.cli.log_tail import last_lines
 from wavecrew.core.redaction import Redaction
 from wavecrew.core.store import STATE_FOLDER
 from wavecrew.models.events import Cause, Event
@@ -240,5 +241,5 @@ def _telling_log(log: Path, cause: Cause) -> Path:
     """The log that tells why: that of the agent, or that of the checks in the merged tree."""
     if cause not in (Cause.GATE, Cause.MERGE):
         return log
-    checks = [path for _, path in logs_beside(log) if path.parent.name.startswith("gate")]
+    checks = [path for _, path in logs_beside(log.parent) if path.parent.name.startswith("gate")]
     return checks[-1] if checks else log

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wavecrew.core.redaction import NOTHING_HIDDEN, Redaction
-from wavecrew.tui.attempt_files import LogEnd
+from wavecrew.tui.log_end import LogEnd
 from wavecrew.views.board_lists import log_rows, nothing
 from wavecrew.views.board_parts import Line, plain
 

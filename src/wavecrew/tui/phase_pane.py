@@ -13,10 +13,11 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from wavecrew.api.attempt_folders import attempt_told
 from wavecrew.api.history import OpenedRun, open_run
 from wavecrew.api.work import work_of
 from wavecrew.errors import WavecrewError
-from wavecrew.tui.attempt_files import attempt_told, log_path
+from wavecrew.tui.log_end import log_path
 from wavecrew.tui.log_rows import LogRows
 from wavecrew.tui.rows import Rows
 from wavecrew.tui.source import RunSource

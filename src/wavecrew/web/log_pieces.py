@@ -8,11 +8,11 @@ What it does not know: whose log it is, and who asks.
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
+from wavecrew.api.attempt_folders import regular
 from wavecrew.views.terminal_text import clean
 
 PIECE: Final = 64 * 1024
@@ -32,16 +32,6 @@ class Piece:
     begin: int
     end: int
     anew: bool
-
-
-def regular(path: Path) -> BinaryIO:
-    """A file, opened so that neither a link nor a pipe that an agent put in its place leads astray or makes us wait.
-    Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(f"{path} is not a regular file")
-    return os.fdopen(descriptor, "rb")
 
 
 def read_piece(path: Path, after: int | None = None, most: int = PIECE) -> Piece:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from wavecrew.api.attempt_folders import attempt_told
 from wavecrew.api.work import work_of
 from wavecrew.core.redaction import Redaction
 from wavecrew.errors import NotFoundError
@@ -21,7 +22,7 @@ from wavecrew.models.parallel_execution import PhaseInfo
 from wavecrew.views.board_phase import AttemptTold
 from wavecrew.views.terminal_text import clean, safe_json
 from wavecrew.views.work_text import work_text
-from wavecrew.web.attempt_text import attempt_told, checks_text, prompt_text
+from wavecrew.web.attempt_text import checks_text, prompt_text
 from wavecrew.web.log_pieces import LONGEST, PIECE, read_piece
 from wavecrew.web.scene import text
 from wavecrew.web.site import Shown, Site
