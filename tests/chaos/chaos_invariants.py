@@ -9,6 +9,7 @@ undisturbed run, and nothing is left lying about. (I9, recovery again and again,
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
@@ -168,9 +169,11 @@ def _executions(world: World, history: History) -> None:
     ended: dict[tuple[str, int], float] = {}
     for line in world.lines("ran"):
         words = line.split()
-        if len(words) != 4:
+        if len(words) < 3:
             continue  # the last words of one that was killed
-        sign, phase, attempt, at = words[0], words[1], int(words[2]), float(words[3])
+        sign, phase, attempt = words[0], words[1], int(words[2])
+        unknown = math.inf if sign == "+" else -math.inf  # only the program that tells the time was killed
+        at = float(words[3]) if len(words) > 3 else unknown
         if sign == "+":
             starts[phase, attempt] += 1
             begun.setdefault(phase, []).append((attempt, at))
