@@ -5,9 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Tests that kill, fill, storm and attack, or start many programs; they take longer than all the others together.
-HARD := tests/chaos tests/test_acp_driver.py tests/test_web_process.py tests/e2e/test_control.py \
-  $(patsubst %,tests/e2e/test_e2e_%.py,acp completion consent demo edits edits_in_git export gate_proof gates ground hostile_git \
-  looks mcp notices quota results sessions storm together traces tui watchers worktrees)
+# Those that hold what a run may never lose are always tried. Of the others CI takes one half on even days and one on odd
+# ones (TURN), so that it ends within its time; without a turn all are tried.
+e2e = $(patsubst %,tests/e2e/test_e2e_%.py,$(1))
+ALWAYS := tests/chaos tests/e2e/test_control.py \
+  $(call e2e,consent edits edits_in_git gates hostile_git results storm together worktrees)
+TURN_0 := tests/test_acp_driver.py tests/test_completion.py $(call e2e,acp completion demo export looks tui)
+TURN_1 := tests/test_web_process.py $(call e2e,gate_proof ground mcp notices quota sessions traces watchers)
+HARD := $(ALWAYS) $(TURN_0) $(TURN_1)
 # Those that are about the founding modules.
 ABOUT := $(patsubst %,tests/test_%.py,agent_choices agent_programs approval checks config conflicts edited experience \
   findings gate_waits holds homecoming_views inputs lock_table lock_text models places plan_views pools proof questions \
@@ -50,7 +55,7 @@ test-web: $(STAMP) ## the web page in a real browser: a Chromium that is there, 
 	@$(BIN)/pytest -q -n 2 --dist worksteal $(WEB_TESTS)
 
 durability: $(STAMP) ## the hard tests in their short form: kills, full disks, storms, hostile repositories
-	@$(BIN)/pytest -q -n 4 --dist worksteal $(HARD)
+	@$(BIN)/pytest -q -n 4 --dist worksteal $(if $(TURN),$(ALWAYS) $(TURN_$(TURN)),$(HARD))
 
 check: format lint types imports test durability cover ## everything that CI looks at
 
