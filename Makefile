@@ -8,10 +8,10 @@ STAMP := .venv/.installed
 # Those that hold what a run may never lose are always tried. Of the others CI takes one half on even days and one on odd
 # ones (TURN), so that it ends within its time; without a turn all are tried.
 e2e = $(patsubst %,tests/e2e/test_e2e_%.py,$(1))
-ALWAYS := tests/chaos tests/e2e/test_control.py \
-  $(call e2e,consent edits edits_in_git gates hostile_git results storm together worktrees)
-TURN_0 := tests/test_acp_driver.py tests/test_completion.py $(call e2e,acp completion demo export looks tui)
-TURN_1 := tests/test_web_process.py $(call e2e,gate_proof ground mcp notices quota sessions traces watchers)
+ALWAYS := tests/chaos tests/e2e/test_control.py $(call e2e,gates results together worktrees)
+TURN_0 := tests/test_acp_driver.py tests/test_completion.py $(call e2e,acp completion demo edits edits_in_git export looks tui)
+TURN_1 := tests/test_web_process.py \
+  $(call e2e,consent gate_proof ground hostile_git mcp notices quota sessions storm traces watchers)
 HARD := $(ALWAYS) $(TURN_0) $(TURN_1)
 # Those that are about the founding modules.
 ABOUT := $(patsubst %,tests/test_%.py,agent_choices agent_programs approval checks config conflicts edited experience \
