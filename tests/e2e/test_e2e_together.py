@@ -112,6 +112,21 @@ def test_outputs_that_are_missing_are_told_by_the_one_that_owes_them(repo: Repo)
     assert "outputs are missing" in repo.events("MergeRefused")[0]["detail"]
 
 
+def test_work_that_git_cannot_read_holds_nobody_else_up(repo: Repo) -> None:
+    _held_up(repo, a="echo a > a", b='until test -e "$HOME/now"; do sleep 0.02; done; echo b > b')
+    repo.box.start_run("-j", "8", "--audit", "off")
+    wait_for(lambda: _sealed(repo, 2), "the first is at its gate, and a waits")
+    (repo.box.home / "now").touch()
+    wait_for(lambda: _sealed(repo, 3), "b waits behind a")
+    (sealed,) = (event["commit"] for event in repo.events("WorkSealed") if event["phase"] == "b")
+    (repo.box.folder / ".git" / "objects" / sealed[:2] / sealed[2:]).unlink()
+    _open(repo)
+
+    wait_for(lambda: repo.box.statuses()["a"] == "COMPLETED", "a in the result")
+
+    assert repo.box.statuses()["b"] != "COMPLETED"
+
+
 def test_one_that_is_cancelled_meanwhile_is_not_brought_in(repo: Repo) -> None:
     _held_up(repo, a="echo a > a", b='until test -e "$HOME/now"; do sleep 0.02; done; echo b > b')
     running = repo.box.start_run("-j", "8", "--audit", "off")

@@ -204,11 +204,14 @@ class MergeQueue:
         state = self._way.phase(name)
         if name in self._alone or name in self._home or state.cancelled_by:
             return None
-        if state.merge and await self._is_in(state.merge.commit, self.tip):
-            return None  # it is in the result already, and only its end is not recorded
-        proposal = await self._join(name, tip)
-        if isinstance(proposal, Conflict) or await self._lacking(self._way.info(name), proposal):
-            return None
+        try:
+            if state.merge and await self._is_in(state.merge.commit, self.tip):
+                return None  # it is in the result already, and only its end is not recorded
+            proposal = await self._join(name, tip)
+            if isinstance(proposal, Conflict) or await self._lacking(self._way.info(name), proposal):
+                return None
+        except GitError:
+            return None  # what git refuses one of them is no fault of the others
         return proposal
 
     def _steps_for(self, names: Iterable[str]) -> tuple[JobStep, ...]:
